@@ -1,0 +1,293 @@
+package streamlog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+const (
+	maxSealBytes    = 512 << 10       // raw bytes of blocks that one transaction takes along
+	maxSealBlocks   = 64              // and their number
+	checkpointEvery = 5 * time.Second // how often the writer notes where recovery may start
+)
+
+// Commit is what one group commit did.
+type Commit struct {
+	Events   int
+	Bytes    int // of events
+	Written  int // bytes of journal frame and blocks, as handed to the database
+	Duration time.Duration
+}
+
+// scratch is the writer's own memory, kept from one group to the next.
+type scratch struct {
+	ops     []*op
+	payload []byte
+	arena   []byte // frames of the transaction at hand
+	streams uint64 // in the group at hand
+	sealing []*Stream
+	sealed  []*Stream // in the transaction at hand
+}
+
+// write is the writer: the one goroutine that commits. It takes whatever is
+// queued, without waiting for more: while it commits, the queue fills.
+func (l *Log) write() {
+	w := &l.scratch
+	for {
+		var more bool
+		w.ops, more = l.queue.take(w.ops[:0], len(w.sealing) > 0)
+		if !more && len(w.sealing) == 0 && !l.sealRest() {
+			l.closeJournals()
+			return
+		}
+		for ops := w.ops; len(ops) > 0 || len(w.sealing) > 0; {
+			b := l.nextBucket(ops)
+			n := 0
+			for n < len(ops) && ops[n].stream.bucket == b {
+				n++
+			}
+			if err := l.commit(b, ops[:n]); err != nil {
+				l.fail(ops, err)
+				return
+			}
+			if ops = ops[n:]; len(ops) == 0 {
+				break // newly queued operations go before blocks
+			}
+		}
+	}
+}
+
+func (l *Log) nextBucket(ops []*op) *bucket {
+	if len(ops) > 0 {
+		return ops[0].stream.bucket
+	}
+	return l.scratch.sealing[0].bucket
+}
+
+// commit makes one transaction of ops, which are all in bucket b, and of blocks
+// that are due; then it tells the readers and the callers.
+func (l *Log) commit(b *bucket, ops []*op) error {
+	began := time.Now()
+	w := &l.scratch
+	txn := b.db.NewTransaction(true)
+	defer txn.Discard()
+	c := Commit{}
+	payload := w.payload[:0]
+	w.streams, w.arena = 0, w.arena[:0]
+	for _, o := range ops {
+		payload = l.encode(payload, b, o)
+		if err := setKeys(txn, o); err != nil {
+			return err
+		}
+		c.Events += o.events
+		c.Bytes += int(o.to.offset - o.from.offset)
+	}
+	w.payload = payload
+	if len(payload) > 0 {
+		w.arena = appendFrame(w.arena, nil, payload, l.encrypted())
+		if err := txn.Set(journalKey(b.group), w.arena); err != nil {
+			return fmt.Errorf("streamlog: journal group %d: %w", b.group, err)
+		}
+	}
+	if err := l.sealDue(txn, b); err != nil {
+		return err
+	}
+	if err := l.noteCheckpoint(txn, b, began); err != nil {
+		return err
+	}
+	if err := txn.Commit(); err != nil {
+		return fmt.Errorf("streamlog: commit: %w", err)
+	}
+	if b.logger.unsynced.Load() {
+		return errors.New("streamlog: commit: the value log can't be synced")
+	}
+	if len(payload) > 0 {
+		b.group++
+	}
+	c.Duration, c.Written = time.Since(began), len(w.arena)
+	l.publish(b, ops)
+	if l.opts.OnCommit != nil && len(payload) > 0 {
+		l.opts.OnCommit(c)
+	}
+	return nil
+}
+
+// encode appends o's records to the journal's payload. The first time that a
+// stream comes up in a group, its id and the number of its record go before.
+func (l *Log) encode(payload []byte, b *bucket, o *op) []byte {
+	if len(o.data) == 0 {
+		return payload
+	}
+	s := o.stream
+	first := s.group != b.group
+	if first {
+		s.group, s.ref = b.group, l.scratch.streams
+		l.scratch.streams++
+	}
+	payload = binary.AppendUvarint(payload, s.ref)
+	if first {
+		payload = append(payload, s.header.ID[:]...)
+		payload = binary.AppendUvarint(payload, o.from.rec)
+	}
+	payload = binary.AppendUvarint(payload, uint64(len(o.data)))
+	return append(payload, o.data...)
+}
+
+func setKeys(txn *badger.Txn, o *op) error {
+	for _, kv := range o.keys {
+		var err error
+		if kv.gone {
+			err = txn.Delete(kv.key)
+		} else {
+			err = txn.Set(kv.key, kv.value)
+		}
+		if err != nil {
+			return fmt.Errorf("streamlog: index %s: %w", o.stream.header.ID, err)
+		}
+	}
+	return nil
+}
+
+// sealDue writes blocks of streams in the line for it, as many as a
+// transaction may take and as live in b.
+func (l *Log) sealDue(txn *badger.Txn, b *bucket) error {
+	w := &l.scratch
+	w.sealed = w.sealed[:0]
+	raw, n := 0, 0
+	for n < len(w.sealing) && n < maxSealBlocks && raw < maxSealBytes && w.sealing[n].bucket == b {
+		s := w.sealing[n]
+		n++
+		from, to, records := s.unsealedRecords()
+		w.sealed = append(w.sealed, s)
+		if from.rec == to.rec {
+			continue
+		}
+		start := len(w.arena)
+		w.arena = appendBlock(w.arena, from, to, records, l.encrypted())
+		if err := txn.Set(contentKey(s.header.ID, from.index, from.rec), w.arena[start:]); err != nil {
+			return fmt.Errorf("streamlog: block of %s: %w", s.header.ID, err)
+		}
+		raw += len(records)
+	}
+	rest := copy(w.sealing, w.sealing[n:])
+	clear(w.sealing[rest:])
+	w.sealing = w.sealing[:rest]
+	return nil
+}
+
+func (l *Log) encrypted() bool { return len(l.opts.EncryptionKey) > 0 }
+
+// publish makes a committed group visible.
+func (l *Log) publish(b *bucket, ops []*op) {
+	for _, s := range l.scratch.sealed {
+		s.wasSealed()
+		l.evict(s)
+	}
+	for _, o := range ops {
+		s := o.stream
+		if o.flush {
+			s.flushes.Add(-1)
+		}
+		due := s.published(o, b.group-1)
+		if o.done != nil {
+			o.done <- nil
+		}
+		switch {
+		case due && !s.sealing:
+			s.sealing = true
+			l.scratch.sealing = append(l.scratch.sealing, s)
+		case o.flush && !s.sealing:
+			l.evict(s)
+		}
+	}
+}
+
+// noteCheckpoint lets recovery skip the journal groups of which all is in
+// blocks. A stream that is too quiet to fill a block is sealed, so that it does
+// not hold the checkpoint back.
+func (l *Log) noteCheckpoint(txn *badger.Txn, b *bucket, now time.Time) error {
+	if now.Sub(b.checkpointed) < checkpointEvery {
+		return nil
+	}
+	b.checkpointed = now
+	checkpoint := b.group
+	l.mu.Lock()
+	for _, s := range l.streams {
+		if s.bucket != b || s.allSealed() {
+			continue
+		}
+		checkpoint = min(checkpoint, s.unsealed)
+		if !s.sealing {
+			s.sealing = true
+			l.scratch.sealing = append(l.scratch.sealing, s)
+		}
+	}
+	l.mu.Unlock()
+	return setCheckpoint(txn, checkpoint)
+}
+
+func setCheckpoint(txn *badger.Txn, group uint64) error {
+	if err := txn.Set(metaCheckpoint, binary.BigEndian.AppendUint64(nil, group)); err != nil {
+		return fmt.Errorf("streamlog: checkpoint: %w", err)
+	}
+	return nil
+}
+
+// sealRest puts every stream that has records in no block into the line; false
+// if there is none.
+func (l *Log) sealRest() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.streams {
+		if !s.allSealed() && !s.sealing {
+			s.sealing = true
+			l.scratch.sealing = append(l.scratch.sealing, s)
+		}
+	}
+	return len(l.scratch.sealing) > 0
+}
+
+// closeJournals notes that nothing is left to recover.
+func (l *Log) closeJournals() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.buckets {
+		err := b.db.Update(func(txn *badger.Txn) error { return setCheckpoint(txn, b.group) })
+		if err != nil {
+			l.opts.Logger.Warn("the next start will read the whole journal", "bucket", b.dir, "error", err)
+		}
+	}
+}
+
+// evict takes a stream out of memory that has ended, that nobody holds, and of
+// which all is in blocks.
+func (l *Log) evict(s *Stream) {
+	if !s.settled() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.refs == 0 && s.flushes.Load() == 0 && l.streams[s.header.ID] == s {
+		l.forget(s)
+	}
+}
+
+// fail stops the log: what ops wanted may or may not be stored.
+func (l *Log) fail(ops []*op, err error) {
+	l.opts.Logger.Error("the stream log has failed and takes nothing more", "error", err)
+	l.queue.fail(err)
+	for _, o := range ops {
+		if o.done != nil {
+			o.done <- err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.streams {
+		s.fail(err)
+	}
+}

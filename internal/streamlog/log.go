@@ -1,0 +1,330 @@
+package streamlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What a caller can do something about.
+var (
+	ErrNotFound = errors.New("streamlog: no such stream")
+	ErrExpired  = errors.New("streamlog: the stream has expired")
+	ErrBeyond   = errors.New("streamlog: position beyond what the stream holds")
+	ErrEnded    = errors.New("streamlog: the stream has ended")
+	ErrClosed   = errors.New("streamlog: closed")
+	ErrLocked   = errors.New("streamlog: another process is using this data directory")
+	ErrDiskFull = errors.New("streamlog: not enough free space in the data directory")
+)
+
+// Options say how a Log keeps its streams.
+type Options struct {
+	SyncWrites    bool          // sync each group before anyone reads it
+	Retention     time.Duration // how long a stream can be read after its end; see SetRetention
+	MinFree       uint64        // bytes: below this Create refuses, below half of it Append does
+	EncryptionKey []byte        // 16, 24 or 32 bytes encrypt all at rest; empty: nothing is encrypted
+	Logger        *slog.Logger
+	OnCommit      func(Commit) // called by the writer after each commit; must be quick
+
+	// FreeBytes measures the free space of a directory. Tests replace it.
+	FreeBytes func(dir string) (uint64, error)
+}
+
+// Log is the durable log of all streams. Its methods may be called from many
+// goroutines.
+type Log struct {
+	// constant after Open
+	opts Options
+	root string
+	stop context.CancelFunc // ends the goroutines
+	wg   sync.WaitGroup
+
+	queue queue
+	full  atomic.Bool // no room for events
+
+	// owned by the writer
+	scratch scratch
+
+	loading   sync.Mutex // held while a stream is read into memory
+	mu        sync.Mutex
+	buckets   []*bucket // oldest first; new streams go to the last
+	streams   map[ID]*Stream
+	retention time.Duration
+	space     space
+	recovered []*Stream
+}
+
+// Open opens the log in dir, creating it if need be, and brings back what a
+// crash left: see Recovered. A directory that another process uses is
+// ErrLocked; one without room is ErrDiskFull.
+func Open(dir string, opts Options) (*Log, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.FreeBytes == nil {
+		opts.FreeBytes = freeBytes
+	}
+	root := filepath.Join(dir, "log")
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("streamlog: data directory: %w", err)
+	}
+	l := &Log{opts: opts, root: root, streams: map[ID]*Stream{}, retention: opts.Retention}
+	l.queue.init()
+	if err := l.checkSpace(); err != nil {
+		return nil, err
+	}
+	if l.space == spaceStop {
+		return nil, fmt.Errorf("%w: %s needs %d MiB free to open", ErrDiskFull, dir, opts.MinFree/2>>20)
+	}
+	if err := l.openBuckets(); err != nil {
+		return nil, errors.Join(err, l.closeBuckets())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l.stop = cancel
+	l.wg.Go(l.write)
+	l.wg.Go(func() { l.retain(ctx) })
+	return l, nil
+}
+
+// openBuckets opens what is on disk, recovers it, and makes sure that there is
+// a bucket to write to.
+func (l *Log) openBuckets() error {
+	starts, err := bucketStarts(l.root)
+	if err != nil {
+		return err
+	}
+	for _, start := range starts {
+		b, err := openBucket(bucketDir(l.root, start), start, l.opts)
+		if err != nil {
+			return err
+		}
+		l.buckets = append(l.buckets, b)
+		if err := l.recoverBucket(b); err != nil {
+			return err
+		}
+		b.idle = time.Now() // on the safe side: its last stream ended before
+	}
+	if n := len(l.buckets); n > 0 && time.Since(l.buckets[n-1].start) < l.bucketWidth() {
+		return nil
+	}
+	return l.newBucket(time.Now())
+}
+
+// newBucket opens a bucket for the streams to come.
+func (l *Log) newBucket(now time.Time) error {
+	l.mu.Lock()
+	if n := len(l.buckets); n > 0 && !now.After(l.buckets[n-1].start) {
+		now = l.buckets[n-1].start.Add(time.Millisecond) // the clock went back
+	}
+	l.mu.Unlock()
+	b, err := openBucket(bucketDir(l.root, now), now.Truncate(time.Millisecond), l.opts)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.buckets); n > 0 {
+		l.buckets[n-1].idle = now
+	}
+	l.buckets = append(l.buckets, b)
+	return nil
+}
+
+// Close commits what is queued, writes all of it into blocks and closes the
+// databases. Calls that come later fail with ErrClosed.
+func (l *Log) Close() error {
+	l.stop()
+	l.queue.close()
+	l.wg.Wait()
+	return l.closeBuckets()
+}
+
+func (l *Log) closeBuckets() error {
+	var errs []error
+	for _, b := range l.buckets {
+		if err := b.db.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("streamlog: close %s: %w", b.dir, err))
+		}
+	}
+	l.buckets = nil
+	return errors.Join(errs...)
+}
+
+// Recovered returns the streams that had no end when the log was opened,
+// because their process died, oldest first. Each must be given one. The caller owns a
+// reference to each.
+func (l *Log) Recovered() []*Stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.recovered
+	l.recovered = nil
+	slices.SortFunc(s, func(a, b *Stream) int { return bytes.Compare(a.header.ID[:], b.header.ID[:]) })
+	return s
+}
+
+// Err is the reason why the log can't go on, or nil. A commit of unknown
+// outcome is such a reason: only opening the log again tells what was stored.
+func (l *Log) Err() error { return l.queue.failed() }
+
+// Create makes a stream and returns once its opening record and its first
+// attempt are durable. Header.ID and Header.Accepted are set here. The caller
+// owns a reference; see Stream.Release.
+func (l *Log) Create(h Header) (*Stream, error) {
+	id, err := NewID()
+	if err != nil {
+		return nil, err
+	}
+	h.ID, h.Accepted = id, time.Now()
+	s := &Stream{log: l, header: h, refs: 1}
+	l.mu.Lock()
+	if l.space != spaceOK {
+		l.mu.Unlock()
+		return nil, ErrDiskFull
+	}
+	s.bucket = l.buckets[len(l.buckets)-1]
+	s.bucket.handles++
+	l.streams[id] = s
+	l.mu.Unlock()
+	if err := s.open(); err != nil {
+		l.mu.Lock()
+		l.forget(s)
+		l.mu.Unlock()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Get returns a stream that this principal may read. Unknown and somebody
+// else's are both ErrNotFound; one that ended longer than the retention ago is
+// ErrExpired. The caller owns a reference; see Stream.Release.
+func (l *Log) Get(principal Hash, id ID) (*Stream, error) {
+	s, err := l.get(id)
+	if err != nil {
+		return nil, err
+	}
+	if s.header.Principal != principal {
+		s.Release()
+		return nil, ErrNotFound
+	}
+	if s.expired() {
+		s.Release()
+		return nil, ErrExpired
+	}
+	return s, nil
+}
+
+// get finds a stream in memory or in a bucket, and takes a reference.
+func (l *Log) get(id ID) (*Stream, error) {
+	if s := l.inMemory(id); s != nil {
+		return s, nil
+	}
+	l.loading.Lock() // so that no other handle of this stream can come and go between load and keep
+	defer l.loading.Unlock()
+	if s := l.inMemory(id); s != nil {
+		return s, nil
+	}
+	var found *Stream
+	err := l.search(func(b *bucket) (bool, error) {
+		s, err := l.load(b, id)
+		if s == nil || err != nil {
+			return false, err
+		}
+		l.keep(s)
+		found = s
+		return true, nil
+	})
+	if err == nil && found == nil {
+		err = ErrNotFound
+	}
+	return found, err
+}
+
+func (l *Log) inMemory(id ID) *Stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.streams[id]
+	if s != nil {
+		s.refs++
+	}
+	return s
+}
+
+// keep puts a stream among those in memory. A stream has one handle.
+func (l *Log) keep(s *Stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.streams[s.header.ID] = s
+	s.bucket.handles++
+	s.refs++
+}
+
+// forget undoes keep.
+func (l *Log) forget(s *Stream) {
+	delete(l.streams, s.header.ID)
+	s.bucket.handles--
+	s.bucket.idle = time.Now()
+}
+
+// search calls fn with each bucket, newest first, until it says true or fails.
+// No bucket is removed meanwhile.
+func (l *Log) search(fn func(*bucket) (bool, error)) error {
+	l.mu.Lock()
+	buckets := slices.Clone(l.buckets)
+	for _, b := range buckets {
+		b.reads++
+	}
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, b := range buckets {
+			b.reads--
+		}
+	}()
+	for _, b := range slices.Backward(buckets) {
+		if ok, err := fn(b); ok || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ByKey returns the newest stream of this principal with this idempotency key,
+// or ErrNotFound. An expired one counts as not there. The caller owns a
+// reference.
+func (l *Log) ByKey(principal, key Hash) (*Stream, error) {
+	return l.byIndex(principal, idempotencyKey(principal, key))
+}
+
+// ByResponse returns the stream of this principal whose provider called its
+// answer responseID, or ErrNotFound. The caller owns a reference.
+func (l *Log) ByResponse(principal Hash, responseID string) (*Stream, error) {
+	return l.byIndex(principal, responseKey(principal, responseID))
+}
+
+func (l *Log) byIndex(principal Hash, key []byte) (*Stream, error) {
+	var id ID
+	err := l.search(func(b *bucket) (found bool, err error) {
+		id, err = b.get(key)
+		return id != ID{}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if id == (ID{}) {
+		return nil, ErrNotFound
+	}
+	s, err := l.Get(principal, id)
+	if errors.Is(err, ErrExpired) {
+		return nil, ErrNotFound
+	}
+	return s, err
+}

@@ -1,0 +1,135 @@
+package streamlog
+
+import "sync"
+
+const (
+	maxGroupBytes  = 512 << 10 // a group takes operations until it holds this much
+	maxQueuedBytes = 64 << 20  // who comes when this much waits for the writer, waits too
+	opOverhead     = 64        // bytes that an operation costs beside its records
+)
+
+// op is what one caller asks of the writer: records of one stream, committed
+// together with the keys by which they are found.
+type op struct {
+	stream *Stream
+	data   []byte   // the encoded records, as they stand in the stream's tail
+	from   progress // before them
+	to     progress // after them
+	events int      // among them
+	keys   []keyValue
+	head   *Head      // the response head, if that is among the records
+	end    *End       // the end, if that is
+	flush  bool       // nobody holds the stream any more
+	done   chan error // nil: nobody waits
+}
+
+// keyValue is a key to set, or to delete if gone.
+type keyValue struct {
+	key, value []byte
+	gone       bool
+}
+
+// queue is the line in front of the writer.
+type queue struct {
+	mu     sync.Mutex
+	filled sync.Cond // ops came, or the queue was closed
+	drawn  sync.Cond // ops were taken
+	ops    []*op
+	bytes  int
+	closed bool
+	err    error
+}
+
+func (q *queue) init() { q.filled.L, q.drawn.L = &q.mu, &q.mu }
+
+// admit waits until the line is short enough to take more. It comes before
+// submit, which must not wait: its callers hold a lock that the writer needs.
+func (q *queue) admit() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.bytes > maxQueuedBytes && !q.closed && q.err == nil {
+		q.drawn.Wait()
+	}
+	return q.state()
+}
+
+func (q *queue) state() error {
+	if q.err == nil && q.closed {
+		return ErrClosed
+	}
+	return q.err
+}
+
+// submit puts o in the line.
+func (q *queue) submit(o *op) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.state(); err != nil {
+		return err
+	}
+	q.ops = append(q.ops, o)
+	q.bytes += len(o.data) + opOverhead
+	if len(q.ops) == 1 {
+		q.filled.Signal()
+	}
+	return nil
+}
+
+// take appends to ops what is waiting, as much as a group may hold. Where
+// nothing waits it returns at once if the writer has other work, else it blocks.
+// more is false once the queue is closed and empty.
+func (q *queue) take(ops []*op, otherWork bool) (_ []*op, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.ops) == 0 && !q.closed && !otherWork {
+		q.filled.Wait()
+	}
+	n, bytes := 0, 0
+	for n < len(q.ops) && bytes < maxGroupBytes {
+		bytes += len(q.ops[n].data) + opOverhead
+		n++
+	}
+	ops = append(ops, q.ops[:n]...)
+	rest := copy(q.ops, q.ops[n:])
+	clear(q.ops[rest:])
+	q.ops = q.ops[:rest]
+	if q.bytes > maxQueuedBytes {
+		q.drawn.Broadcast()
+	}
+	q.bytes -= bytes
+	return ops, n > 0 || !q.closed
+}
+
+// fail makes err the answer to all that waits and all that comes.
+func (q *queue) fail(err error) {
+	q.mu.Lock()
+	ops := q.ops
+	q.ops, q.bytes, q.err = nil, 0, err
+	q.drawn.Broadcast()
+	q.mu.Unlock()
+	for _, o := range ops {
+		if o.done != nil {
+			o.done <- err
+		}
+	}
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.filled.Broadcast()
+	q.drawn.Broadcast()
+}
+
+func (q *queue) failed() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
+}
+
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
+}

@@ -1,0 +1,171 @@
+package streamlog
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// space is what the free space of the data directory allows.
+type space int
+
+const (
+	spaceOK     space = iota
+	spaceRefuse       // no new streams
+	spaceStop         // no more events either
+)
+
+const (
+	minBucketWidth = time.Minute
+	bucketsKept    = 4 // buckets that the retention spans
+)
+
+// Retention is how long a stream can be read after its end.
+func (l *Log) Retention() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.retention
+}
+
+// SetRetention changes it, for streams that have ended too.
+func (l *Log) SetRetention(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retention = d
+}
+
+func (l *Log) bucketWidth() time.Duration {
+	return max(l.Retention()/bucketsKept, minBucketWidth)
+}
+
+// retain opens a new bucket when the newest is full of time, removes those of
+// which everything has expired, and watches the free space. It runs until ctx
+// ends.
+func (l *Log) retain(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if err := l.checkSpace(); err != nil {
+				l.opts.Logger.Warn("can't measure the free space", "error", err)
+			}
+			l.rotate(now)
+			l.expire(now)
+		}
+	}
+}
+
+// rotate opens the next bucket while the newest is still in use, so that no
+// stream waits for it.
+func (l *Log) rotate(now time.Time) {
+	l.mu.Lock()
+	newest := l.buckets[len(l.buckets)-1].start
+	l.mu.Unlock()
+	if now.Sub(newest) < l.bucketWidth() {
+		return
+	}
+	if err := l.newBucket(now); err != nil {
+		l.opts.Logger.Error("can't open a new bucket, the old one goes on", "error", err)
+	}
+}
+
+// expire removes the buckets in which nothing can be read any more.
+func (l *Log) expire(now time.Time) {
+	var gone []*bucket
+	l.mu.Lock()
+	kept := l.buckets[:0]
+	for i, b := range l.buckets {
+		newest := i == len(l.buckets)-1
+		if newest || b.handles > 0 || b.reads > 0 || now.Sub(b.idle) <= l.retention {
+			kept = append(kept, b)
+		} else {
+			gone = append(gone, b)
+		}
+	}
+	clear(l.buckets[len(kept):])
+	l.buckets = kept
+	l.mu.Unlock()
+	for _, b := range gone {
+		if err := b.remove(); err != nil {
+			l.opts.Logger.Error("can't remove an expired bucket", "bucket", b.dir, "error", err)
+		}
+	}
+}
+
+// checkSpace measures the free space. A full disk would end the process with a
+// SIGBUS inside Badger's mapped files, so the log stops before.
+func (l *Log) checkSpace() error {
+	free, err := l.opts.FreeBytes(l.root)
+	if err != nil {
+		return err
+	}
+	s := spaceOK
+	switch {
+	case free < l.opts.MinFree/2:
+		s = spaceStop
+	case free < l.opts.MinFree:
+		s = spaceRefuse
+	}
+	l.mu.Lock()
+	was := l.space
+	l.space = s
+	l.mu.Unlock()
+	l.full.Store(s == spaceStop)
+	if s != was {
+		l.opts.Logger.Warn("free space of the data directory", "free_bytes", free, "min_free_bytes", l.opts.MinFree,
+			"new_streams", s == spaceOK, "events", s != spaceStop)
+	}
+	return nil
+}
+
+func freeBytes(dir string) (uint64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return st.Bavail * uint64(st.Bsize), nil
+}
+
+// Stats is what the log holds and what waits for it.
+type Stats struct {
+	QueuedBytes int   // waiting for the writer
+	DiskBytes   int64 // allocated by the databases
+	Streams     int   // in memory
+	Buckets     int
+}
+
+// Stats measures. It reads the sizes of a few files per bucket.
+func (l *Log) Stats() Stats {
+	l.mu.Lock()
+	st := Stats{QueuedBytes: l.queue.waiting(), Streams: len(l.streams), Buckets: len(l.buckets)}
+	l.mu.Unlock()
+	st.DiskBytes = allocated(l.root)
+	return st
+}
+
+// allocated sums what the files below dir really take: Badger's are sparse.
+func allocated(dir string) int64 {
+	var sum int64
+	// A file that goes while we look no longer counts.
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		}
+		if info, err := d.Info(); err == nil {
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				sum += st.Blocks * 512
+			}
+		}
+		return nil
+	})
+	return sum
+}

@@ -1,0 +1,368 @@
+package streamlog
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	blockEvents = 64       // a block is written once this many events
+	blockBytes  = 32 << 10 // or bytes wait for it
+)
+
+// Stream is a stream's log: its writers' and readers' handle. Its methods may
+// be called from many goroutines, but Append from one at a time.
+type Stream struct {
+	// constant
+	log    *Log
+	bucket *bucket
+	header Header
+
+	appending op // of Append: one at a time
+
+	// owned by the writer
+	group    uint64 // journal group that it has put this stream into
+	ref      uint64 // number of the stream within that group
+	sealing  bool   // stands in the line for sealing
+	unsealed uint64 // journal group of the first record that is in no block yet
+
+	flushes atomic.Int32 // flush operations that the writer has not seen yet
+
+	// guarded by Log.mu
+	refs int
+
+	mu sync.Mutex // guards all below; only the writer changes now and sealed
+	tail
+	head    *Head
+	end     *End  // durable
+	ending  bool  // an end is on its way, or there
+	broken  error // the log has failed
+	damaged error // recovery found a gap
+	readers []*Reader
+	conns   []*Conn
+	nextID  uint32 // of a connection
+}
+
+// Header returns what was known when the stream was accepted.
+func (s *Stream) Header() Header { return s.header }
+
+// Event is a provider's event, or a part of a large one.
+type Event struct {
+	Index    uint64
+	Offset   uint64 // of its first byte in the body
+	Data     []byte // must not be changed
+	More     bool   // the event goes on in the next Event, which has the same Index
+	Terminal bool
+	Text     bool // carries visible text or tool arguments
+}
+
+func (e Event) kind() kind {
+	k := kindEvent
+	if e.More {
+		k |= flagMore
+	}
+	if e.Terminal {
+		k |= flagTerm
+	}
+	if e.Text {
+		k |= flagText
+	}
+	return k
+}
+
+// open writes the stream's first records and the keys by which it is found.
+func (s *Stream) open() error {
+	h, o := &s.header, s.newOp()
+	o.keys = append(o.keys, keyValue{key: openKey(h.ID)}, keyValue{key: principalKey(h.Principal, h.ID)})
+	if !h.Key.IsZero() {
+		o.keys = append(o.keys, keyValue{key: idempotencyKey(h.Principal, h.Key), value: h.ID[:]})
+	}
+	return s.submit(o, h.Accepted, func(at uint32) error {
+		if err := s.putJSON(kindOpen, at, h); err != nil {
+			return err
+		}
+		if err := s.putJSON(kindAttempt, at, Attempt{Number: 1, Started: h.Accepted}); err != nil {
+			return err
+		}
+		return o.addSummary(summary{Header: *h})
+	})
+}
+
+// Append adds events and returns when they are as durable as SyncWrites
+// promises. Index and Offset are set here; Data is copied. After the end it is
+// ErrEnded. How far the connections have got is marked with them.
+func (s *Stream) Append(events []Event) error {
+	if s.log.full.Load() {
+		return ErrDiskFull
+	}
+	o := &s.appending
+	if o.done == nil {
+		o.stream, o.done = s, make(chan error, 1)
+	}
+	o.events = len(events)
+	return s.submit(o, time.Now(), func(at uint32) error {
+		if s.ending {
+			return ErrEnded
+		}
+		for _, e := range events {
+			s.put(record{kind: e.kind(), at: at, body: e.Data})
+		}
+		for _, c := range s.conns {
+			if to := c.delivered.Load(); to > c.marked {
+				c.marked = to
+				s.put(Mark{Kind: MarkDelivered, Conn: c.id, Index: to}.record(at))
+			}
+		}
+		return nil
+	})
+}
+
+// submit puts what put adds to the tail before the writer, in the order of the
+// tail, and waits for its commit if o.done is set.
+func (s *Stream) submit(o *op, now time.Time, put func(at uint32) error) error {
+	if err := s.log.queue.admit(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	from := len(s.data)
+	o.from = s.next
+	err := put(s.since(now))
+	if err == nil {
+		o.data, o.to = s.data[from:len(s.data):len(s.data)], s.next
+		err = s.log.queue.submit(o)
+	}
+	s.mu.Unlock()
+	if err != nil || o.done == nil {
+		return err
+	}
+	return <-o.done
+}
+
+func (s *Stream) newOp() *op { return &op{stream: s, done: make(chan error, 1)} }
+
+// Attempt records that another upstream request is about to be sent.
+func (s *Stream) Attempt(a Attempt) error {
+	return s.submit(s.newOp(), a.Started, func(at uint32) error { return s.putJSON(kindAttempt, at, a) })
+}
+
+// SetHead stores the provider's response head and returns when it is durable.
+func (s *Stream) SetHead(h Head) error {
+	o := s.newOp()
+	o.head = &h
+	return s.submit(o, h.At, func(at uint32) error {
+		if s.ending {
+			return ErrEnded
+		}
+		if err := s.putJSON(kindHead, at, h); err != nil {
+			return err
+		}
+		return o.addSummary(summary{Header: s.header, Head: &h})
+	})
+}
+
+// Finish ends the stream and returns when that is durable. The first end is
+// the stream's; a later call gets that one and changes nothing.
+func (s *Stream) Finish(e End) (End, error) {
+	if e.At.IsZero() {
+		e.At = time.Now()
+	}
+	o := s.newOp()
+	err := s.submit(o, e.At, func(at uint32) error {
+		if s.ending {
+			return nil // an empty operation: it waits for the first end
+		}
+		if err := s.putJSON(kindEnd, at, e); err != nil {
+			return err
+		}
+		s.ending, o.end = true, &e
+		o.keys = append(o.keys, keyValue{key: openKey(s.header.ID), gone: true})
+		if e.ResponseID != "" {
+			o.keys = append(o.keys, keyValue{key: responseKey(s.header.Principal, e.ResponseID), value: s.header.ID[:]})
+		}
+		return o.addSummary(s.next.summarize(summary{Header: s.header, Head: s.head, End: &e}))
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != nil {
+		return *s.end, nil
+	}
+	return End{}, err
+}
+
+// Mark records m without waiting for its commit.
+func (s *Stream) Mark(m Mark) error { return s.mark(&op{stream: s}, m) }
+
+func (s *Stream) mark(o *op, m Mark) error {
+	return s.submit(o, time.Now(), func(at uint32) error {
+		s.put(m.record(at))
+		return nil
+	})
+}
+
+// since is the time of a record: milliseconds since the stream was accepted.
+func (s *Stream) since(t time.Time) uint32 {
+	return uint32(min(max(t.Sub(s.header.Accepted).Milliseconds(), 0), 1<<32-1))
+}
+
+// Info is a snapshot of a stream.
+type Info struct {
+	Header      Header
+	State       State
+	Head        *Head // nil until the provider has answered
+	End         *End  // nil while streaming
+	Events      uint64
+	Bytes       uint64
+	Terminal    bool      // the terminal event is in the log
+	First, Last time.Time // event; zero: there is none
+	Damaged     error     // recovery found that records are missing
+}
+
+// Info returns where the stream stands, as far as it is durable.
+func (s *Stream) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := Info{Header: s.header, State: Streaming, Head: s.head, End: s.end, Events: s.now.index, Bytes: s.now.offset, Terminal: s.now.terminal > 0, Damaged: s.damaged}
+	if s.end != nil {
+		i.State = s.end.State
+	}
+	if s.now.offset > 0 {
+		i.First = s.header.Accepted.Add(time.Duration(s.now.first) * time.Millisecond)
+		i.Last = s.header.Accepted.Add(time.Duration(s.now.last) * time.Millisecond)
+	}
+	return i
+}
+
+// expired reports whether the stream ended longer than the retention ago.
+func (s *Stream) expired() bool {
+	s.mu.Lock()
+	end := s.end
+	s.mu.Unlock()
+	return end != nil && time.Since(end.At) > s.log.Retention()
+}
+
+// Release gives back a reference. A stream that has ended leaves memory with
+// its last one.
+func (s *Stream) Release() {
+	s.log.mu.Lock()
+	s.refs--
+	last := s.refs == 0
+	s.log.mu.Unlock()
+	if !last {
+		return
+	}
+	s.flushes.Add(1)
+	// After Close there is no writer, and nothing left to free.
+	_ = s.log.queue.submit(&op{stream: s, flush: true})
+}
+
+// published makes o's records visible, which are durable as of a journal group,
+// and reports whether a block of the stream is due. Called by the writer.
+func (s *Stream) published(o *op, group uint64) (due bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(o.data) > 0 {
+		if s.sealed.rec == s.now.rec {
+			s.unsealed = group
+		}
+		s.commit(o)
+		if o.head != nil {
+			s.head = o.head
+		}
+		if o.end != nil {
+			s.end = o.end
+			s.showAll()
+		}
+		s.wake()
+	}
+	return s.blockDue() || (o.end != nil || o.flush) && s.sealed.rec != s.now.rec
+}
+
+// wasSealed notes that what unsealedRecords returned is in a block. Called by
+// the writer, before it publishes anything else.
+func (s *Stream) wasSealed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sealing = false
+	if s.sealed.rec != s.now.rec {
+		s.seal(slices.ContainsFunc(s.readers, func(r *Reader) bool { return r.seen < s.now.rec }))
+	}
+}
+
+func (s *Stream) unsealedRecords() (from, to progress, records []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sealed, s.now, s.data[:s.committed]
+}
+
+func (s *Stream) allSealed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sealed.rec == s.now.rec
+}
+
+// settled reports whether nothing more can be expected to change, but for
+// readers who come back.
+func (s *Stream) settled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end != nil && s.sealed.rec == s.next.rec
+}
+
+// fail tells all readers that nothing more will come.
+func (s *Stream) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = err
+	s.wake()
+}
+
+func (s *Stream) wake() {
+	for _, r := range s.readers {
+		select {
+		case r.ready <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (s *Stream) putJSON(k kind, at uint32, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("streamlog: encode %T: %w", v, err)
+	}
+	s.put(record{kind: k, at: at, body: body})
+	return nil
+}
+
+func (o *op) addSummary(sum summary) error {
+	value, err := json.Marshal(sum)
+	if err != nil {
+		return fmt.Errorf("streamlog: encode summary of %s: %w", sum.Header.ID, err)
+	}
+	o.keys = append(o.keys, keyValue{key: headKey(sum.Header.ID), value: value})
+	return nil
+}
+
+// load makes a handle of a stream that b holds and that has ended; nil if b
+// doesn't hold it.
+func (l *Log) load(b *bucket, id ID) (*Stream, error) {
+	sum, err := b.summary(id)
+	if sum == nil || err != nil {
+		return nil, err
+	}
+	blk, ok, err := b.lastBlockBefore(id, 1<<63, 1<<63)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || blk.to.rec < sum.Records || sum.End != nil && (blk.to.index != sum.Events || blk.to.offset != sum.Bytes) {
+		return nil, fmt.Errorf("%w: stream %s has %d events in %d bytes, %d in %d were written", ErrDamaged, id, blk.to.index, blk.to.offset, sum.Events, sum.Bytes)
+	}
+	return &Stream{
+		log: l, bucket: b, header: sum.Header, head: sum.Head, end: sum.End, ending: sum.End != nil,
+		tail: startAt(blk.to), nextID: uint32(blk.to.rec),
+	}, nil
+}
