@@ -109,6 +109,7 @@ type End struct {
 	State      State     `json:"state"`
 	Cause      string    `json:"cause,omitempty"` // upstream, crash, shutdown, cancelled, grace, cap, disconnect, disk_full
 	Detail     string    `json:"detail,omitempty"`
+	Clean      bool      `json:"clean,omitempty"`       // the body is whole, so a response may end as one that is
 	ResponseID string    `json:"response_id,omitempty"` // the provider's id of the answer
 	Model      string    `json:"model,omitempty"`       // the model that the provider says it used
 	At         time.Time `json:"at"`

@@ -124,6 +124,13 @@ func (l *Log) checkSpace() error {
 	return nil
 }
 
+// Full reports whether there is too little free space for new streams.
+func (l *Log) Full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.space != spaceOK
+}
+
 func freeBytes(dir string) (uint64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {

@@ -217,6 +217,7 @@ type Info struct {
 	Events      uint64
 	Bytes       uint64
 	Terminal    bool      // the terminal event is in the log
+	Completing  uint64    // its index, if so
 	First, Last time.Time // event; zero: there is none
 	Damaged     error     // recovery found that records are missing
 }
@@ -225,7 +226,7 @@ type Info struct {
 func (s *Stream) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := Info{Header: s.header, State: Streaming, Head: s.head, End: s.end, Events: s.now.index, Bytes: s.now.offset, Terminal: s.now.terminal > 0, Damaged: s.damaged}
+	i := Info{Header: s.header, State: Streaming, Head: s.head, End: s.end, Events: s.now.index, Bytes: s.now.offset, Terminal: s.now.terminal > 0, Completing: max(s.now.terminal, 1) - 1, Damaged: s.damaged}
 	if s.end != nil {
 		i.State = s.end.State
 	}

@@ -1,0 +1,109 @@
+package config
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/recoup-gateway/recoup/gateway"
+)
+
+const (
+	envPrefix    = "RECOUP_"
+	keyProviders = "providers"
+)
+
+// key is one setting.
+type key struct {
+	name    string // in the file
+	kind    kind
+	reloads bool   // SIGHUP changes it; else it needs a restart
+	help    string // what it does, in one sentence without its last dot
+}
+
+// flag is the key's name on the command line, without the dashes. It is the
+// name in the file, but that one provider is given at a time.
+func (k key) flag() string {
+	if k.name == keyProviders {
+		return "provider"
+	}
+	return strings.ReplaceAll(k.name, "_", "-")
+}
+
+// env is the key's name in the environment.
+func (k key) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.flag(), "-", "_"))
+}
+
+// keys are all settings that there are, in the order of the documentation.
+var keys = []key{
+	{"listen", address(func(s *Settings) *string { return &s.Listen }), false,
+		"Address of the data plane, where clients call"},
+	{"admin_listen", address(func(s *Settings) *string { return &s.AdminListen }), false,
+		"Address of the admin plane: metrics, health, readiness. Not a loopback address only with admin_token_file"},
+	{"data_dir", path(func(s *Settings) *string { return &s.DataDir }), false,
+		"Directory of the stream log and of the secret that keys its hashes; made if it isn't there"},
+	{"sync_writes", boolean(func(s *Settings) *bool { return &s.SyncWrites }), false,
+		"Sync each group of events to disk before anyone reads it, so that a power loss takes nothing that was sent"},
+	{"min_free", size(0, func(s *Settings) *int64 { return &s.MinFree }), false,
+		"Free space in data_dir below which new streams are refused; below half of it running ones are stopped"},
+	{"retention", duration(time.Second, func(s *Settings) *time.Duration { return &s.Retention }), true,
+		"How long a stream can be resumed after its end"},
+	{"resume", choice(func(s *Settings) *gateway.Resume { return &s.Gateway.Resume }, gateway.ResumeMarked, gateway.ResumeOff), true,
+		"Which calls can be resumed: marked, by stream id or Idempotency-Key; off, none"},
+	{"orphan_grace", duration(0, func(s *Settings) *time.Duration { return &s.Gateway.OrphanGrace }), true,
+		"How long a stream that somebody could come back for is drained without a client"},
+	{"first_event_grace", duration(0, func(s *Settings) *time.Duration { return &s.Gateway.FirstEventGrace }), true,
+		"How long any other call is kept up when its client leaves before the first event"},
+	{"max_orphans", count(func(s *Settings) *int { return &s.Gateway.MaxOrphans }), true,
+		"Streams drained without a client at one time; past it the oldest is cancelled"},
+	{"max_orphan_bytes", size(1, func(s *Settings) *int64 { return &s.Gateway.MaxOrphanBytes }), true,
+		"Bytes that these streams have received together, likewise"},
+	{keyProviders, kind{"name=url", setProviders, providersText, nil}, true,
+		"Providers by name. In the file a mapping, laid over the default ones; as a flag (repeatable) and in the environment " +
+			"(comma-separated) name=url sets one base URL, and an unknown name makes a new provider of the dialect openai"},
+	{"keepalive", duration(0, func(s *Settings) *time.Duration { return &s.Gateway.Keepalive }), true,
+		"Silence after which a client waiting for events gets a sign of life; 0 is never"},
+	{"write_timeout", duration(time.Millisecond, func(s *Settings) *time.Duration { return &s.Gateway.WriteTimeout }), true,
+		"How long one write to a client may take; one that takes longer is a slow reader and is disconnected"},
+	{"upstream_idle_timeout", duration(time.Millisecond, func(s *Settings) *time.Duration { return &s.Gateway.UpstreamIdleTimeout }), true,
+		"How long a provider may be silent"},
+	{"max_body_bytes", size(1, func(s *Settings) *int64 { return &s.Gateway.MaxBodyBytes }), true,
+		"Largest body of a call that is drained"},
+	{"drain_timeout", duration(0, func(s *Settings) *time.Duration { return &s.DrainTimeout }), true,
+		"How long SIGTERM waits for streams to end before it interrupts them"},
+	{"encryption_key_file", secretFile(func(s *Settings) *string { return &s.EncryptionKeyFile },
+		func(a, b *Settings) bool { return bytes.Equal(a.EncryptionKey, b.EncryptionKey) }), false,
+		"File with the key that encrypts the stream log: 32 bytes, raw or as hex or base64; without it nothing is encrypted"},
+	{"admin_token_file", secretFile(func(s *Settings) *string { return &s.AdminTokenFile },
+		func(a, b *Settings) bool { return a.AdminToken == b.AdminToken }), false,
+		"File with the bearer token that guards the admin plane, all but health and metrics"},
+	{"pprof", boolean(func(s *Settings) *bool { return &s.Pprof }), false,
+		"Serve /debug/pprof/ on the admin plane"},
+	{"log_level", logLevel(func(s *Settings) *slog.Level { return &s.LogLevel }), true,
+		"Least level that is logged"},
+	{"log_format", choice(func(s *Settings) *string { return &s.LogFormat }, "text", "json"), false,
+		"Form of the log"},
+}
+
+// later are keys of the design that this version doesn't have. Whoever sets
+// one expects it to work.
+var later = map[string]bool{"ledger_retention": true, "prices": true, "label_tags": true, "principal": true, "api_key_env": true}
+
+func keyNames() []string {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.name
+	}
+	return names
+}
+
+func keyNamed(name string) (key, bool) {
+	for _, k := range keys {
+		if k.name == name {
+			return k, true
+		}
+	}
+	return key{}, false
+}

@@ -1,0 +1,152 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/recoup-gateway/recoup/gateway"
+	"github.com/recoup-gateway/recoup/gateway/dialect"
+)
+
+// dialectNone is a provider whose calls are passed through and not drained.
+const dialectNone = "none"
+
+var dialectNames = []string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialectNone}
+
+var (
+	providerName = regexp.MustCompile(`^[a-z0-9-]+$`)
+	// reserved are first segments of paths that mean something else.
+	reserved = []string{"v1", "v1beta", "v1alpha", "recoup", "healthz", "metrics"}
+)
+
+// defaultProviders are those that need no configuration. What each does about
+// the bill of a cut stream is docs/configuration.md's table, with date and
+// source.
+func defaultProviders() map[string]gateway.Provider {
+	providers := map[string]gateway.Provider{}
+	for _, p := range []struct {
+		name, host string
+		dialect    dialect.Dialect
+		onCancel   gateway.OnCancel
+	}{
+		{"openai", "api.openai.com", dialect.OpenAI, gateway.BillingStops},
+		{"anthropic", "api.anthropic.com", dialect.Anthropic, gateway.BillingStops},
+		{"gemini", "generativelanguage.googleapis.com", nil, gateway.BilledInFull},
+		{"groq", "api.groq.com", dialect.OpenAI, gateway.BilledInFull},
+	} {
+		providers[p.name] = gateway.Provider{
+			Name: p.name, BaseURL: &url.URL{Scheme: "https", Host: p.host}, Dialect: p.dialect, OnCancel: p.onCancel,
+		}
+	}
+	return providers
+}
+
+// member is one setting of a provider.
+type member struct {
+	name string
+	set  func(p *gateway.Provider, text string) error
+	help string
+}
+
+var members = []member{
+	{"base_url", setBaseURL, "http:// or https:// URL; the path of a request is appended to it as it came"},
+	{"dialect", setDialect, "openai, anthropic, or none: calls are passed through, and none is drained. Default openai"},
+	{"on_cancel", setOnCancel, "what the provider does about the bill when its connection is closed in mid-answer: billing_stops, billed_in_full or unknown. Default unknown"},
+}
+
+func memberNames() []string {
+	names := make([]string, len(members))
+	for i, m := range members {
+		names[i] = m.name
+	}
+	return names
+}
+
+func setBaseURL(p *gateway.Provider, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("%q is not a base URL: want http://host or https://host", text)
+	}
+	u.Path = strings.TrimRight(u.Path, "/") // what is appended begins with one
+	p.BaseURL = u
+	return nil
+}
+
+func setDialect(p *gateway.Provider, text string) error {
+	if text == dialectNone {
+		p.Dialect = nil
+		return nil
+	}
+	d, ok := dialect.Named(text)
+	if !ok {
+		return fmt.Errorf("%q: want %s", text, orList(dialectNames))
+	}
+	p.Dialect = d
+	return nil
+}
+
+func setOnCancel(p *gateway.Provider, text string) error {
+	switch v := gateway.OnCancel(text); v {
+	case gateway.BillingStops, gateway.BilledInFull, gateway.Unknown:
+		p.OnCancel = v
+		return nil
+	}
+	return fmt.Errorf("%q: want %s, %s or %s", text, gateway.BillingStops, gateway.BilledInFull, gateway.Unknown)
+}
+
+// provider returns what is known of a name so far, which for a new one is
+// little.
+func (s *Settings) provider(name string) (gateway.Provider, error) {
+	if !providerName.MatchString(name) {
+		return gateway.Provider{}, fmt.Errorf("%q is not a provider's name: want lower-case letters, digits and dashes", name)
+	}
+	if slices.Contains(reserved, name) {
+		return gateway.Provider{}, fmt.Errorf("%q can't be a provider's name: paths that begin with it mean something else", name)
+	}
+	if p, ok := s.Gateway.Providers[name]; ok {
+		return p, nil
+	}
+	return gateway.Provider{Name: name, Dialect: dialect.OpenAI, OnCancel: gateway.Unknown}, nil
+}
+
+// setProviders sets base URLs from name=url, or several with commas between.
+func setProviders(s *Settings, text string) error {
+	for one := range strings.SplitSeq(text, ",") {
+		name, base, ok := strings.Cut(strings.TrimSpace(one), "=")
+		if !ok {
+			return fmt.Errorf("%q: want name=url, such as openai=http://127.0.0.1:9000", one)
+		}
+		p, err := s.provider(name)
+		if err == nil {
+			err = setBaseURL(&p, base)
+		}
+		if err != nil {
+			return err
+		}
+		s.Gateway.Providers[name] = p
+	}
+	return nil
+}
+
+var errNoBaseURL = errors.New("has no base_url: want http://host or https://host")
+
+func providersText(s *Settings) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(s.Gateway.Providers)) {
+		p := s.Gateway.Providers[name]
+		all = append(all, fmt.Sprintf("%s=%s %s %s", name, p.BaseURL, dialectOf(p), p.OnCancel))
+	}
+	return strings.Join(all, ", ")
+}
+
+func dialectOf(p gateway.Provider) string {
+	if p.Dialect == nil {
+		return dialectNone
+	}
+	return p.Dialect.Name()
+}

@@ -1,0 +1,116 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/recoup-gateway/recoup/gateway"
+)
+
+// Settings is a configuration that was found valid.
+type Settings struct {
+	Listen      string // host:port
+	AdminListen string // host:port
+	Pprof       bool
+
+	DataDir    string
+	SyncWrites bool
+	MinFree    int64 // bytes
+	Retention  time.Duration
+
+	EncryptionKeyFile string
+	EncryptionKey     []byte // 32 bytes, or none
+	AdminTokenFile    string
+	AdminToken        string // empty: there is none
+
+	DrainTimeout time.Duration
+	LogLevel     slog.Level
+	LogFormat    string // text or json
+
+	Gateway gateway.Config
+
+	// Warnings are what an operator should know of, each in one line.
+	Warnings []string
+}
+
+// defaults are the settings without any file, variable and flag.
+func defaults() *Settings {
+	s := &Settings{
+		Listen:       "127.0.0.1:8484",
+		AdminListen:  "127.0.0.1:8485",
+		DataDir:      "./recoup-data",
+		MinFree:      512 << 20,
+		Retention:    15 * time.Minute,
+		DrainTimeout: 30 * time.Second,
+		LogLevel:     slog.LevelInfo,
+		LogFormat:    "text",
+		Gateway:      gateway.Defaults(),
+	}
+	s.Gateway.Providers = defaultProviders()
+	return s
+}
+
+// Changes compares two configurations, key by key: those that a running
+// gateway can take over, and those that need a restart.
+func Changes(from, to *Settings) (reloads, restarts []string) {
+	for _, k := range keys {
+		switch {
+		case k.kind.same(from, to):
+		case k.reloads:
+			reloads = append(reloads, k.name)
+		default:
+			restarts = append(restarts, k.name)
+		}
+	}
+	return reloads, restarts
+}
+
+// check looks for combinations that can't work. Each value alone was found to
+// be all right before.
+func (l *loading) check() {
+	s := l.settings
+	if overlap(s.Listen, s.AdminListen) {
+		l.refuse("admin_listen", fmt.Sprintf("%s takes the same port as listen, %s (%s): want another port", s.AdminListen, s.Listen, l.origins["listen"]))
+	}
+	if !loopback(s.AdminListen) && s.AdminTokenFile == "" {
+		l.refuse("admin_listen", fmt.Sprintf("%s is not a loopback address: want one, or a token in admin_token_file", s.AdminListen))
+	}
+	if grace := s.Gateway.OrphanGrace; s.Retention < grace {
+		l.refuse("retention", fmt.Sprintf("%s is shorter than orphan_grace, %s (%s): want at least as much",
+			formatDuration(s.Retention), formatDuration(grace), l.origins["orphan_grace"]))
+	}
+	l.readSecrets()
+	if len(l.problems) > 0 {
+		return
+	}
+	if err := s.Gateway.Validate(); err != nil {
+		key, text, _ := strings.Cut(err.Error(), ": ")
+		if member, rest, ok := strings.Cut(text, ": "); ok && l.known(key+"."+member) {
+			key, text = key+"."+member, rest
+		}
+		l.refuse(key, text)
+	}
+}
+
+// overlap reports whether no two listeners can have a and b.
+func overlap(a, b string) bool {
+	hostA, portA, _ := net.SplitHostPort(a)
+	hostB, portB, _ := net.SplitHostPort(b)
+	return portA == portB && portA != "0" && (hostA == hostB || wildcard(hostA) || wildcard(hostB))
+}
+
+func wildcard(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// loopback reports whether only this machine can reach address. What a name
+// resolves to may change, so of names only localhost is trusted.
+func loopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

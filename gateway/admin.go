@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"crypto/subtle"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// AdminOptions say what the admin plane offers.
+type AdminOptions struct {
+	Gatherer prometheus.Gatherer
+	Token    string // bearer token for all but health and metrics; empty: none is asked for
+	Pprof    bool
+}
+
+// Admin is the admin plane: health, metrics and, if wanted, profiles.
+func (g *Gateway) Admin(o AdminOptions) http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = g.handleError
+	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
+	e.GET("/readyz", g.ready)
+	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true})))
+	if o.Pprof {
+		p := e.Group("/debug/pprof", bearer(o.Token))
+		p.GET("/cmdline", echo.WrapHandler(http.HandlerFunc(pprof.Cmdline)))
+		p.GET("/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
+		p.GET("/symbol", echo.WrapHandler(http.HandlerFunc(pprof.Symbol)))
+		p.GET("/trace", echo.WrapHandler(http.HandlerFunc(pprof.Trace)))
+		p.GET("/*", echo.WrapHandler(http.HandlerFunc(pprof.Index)))
+	}
+	return e
+}
+
+// ready says whether calls should be sent here.
+func (g *Gateway) ready(c echo.Context) error {
+	switch err := g.log.Err(); {
+	case g.isDraining():
+		return c.String(http.StatusServiceUnavailable, "draining\n")
+	case err != nil:
+		return c.String(http.StatusServiceUnavailable, "the stream log has failed\n")
+	case g.log.Full():
+		return c.String(http.StatusServiceUnavailable, "not enough free disk space\n")
+	}
+	return c.String(http.StatusOK, "ready\n")
+}
+
+// bearer refuses requests without the token, if there is one.
+func bearer(token string) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			given := strings.TrimPrefix(c.Request().Header.Get("Authorization"), "Bearer ")
+			if token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
+				return &httpError{status: http.StatusUnauthorized, code: "admin_token", message: "This needs the admin token: Authorization: Bearer …"}
+			}
+			return next(c)
+		}
+	}
+}
+
+// slogError lets the standard library log into l.
+func slogError(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelWarn) }

@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/recoup-gateway/recoup/gateway/dialect"
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+)
+
+// What a call can say in Recoup-On-Disconnect.
+const (
+	disconnectContinue = "continue"
+	disconnectCancel   = "cancel"
+)
+
+// call is a generating call before it is known whether it makes a stream or
+// resumes one.
+type call struct {
+	provider Provider
+	path     string // to send to the provider
+	body     []byte
+	request  dialect.Request
+	header   streamlog.Header
+}
+
+// generate handles a call that a provider would bill: it continues the stream
+// that its key names, or makes a new one.
+func (g *Gateway) generate(c echo.Context, p Provider, path, endpoint string) error {
+	call, err := g.readCall(c, p, path, endpoint)
+	if err != nil {
+		return err
+	}
+	if call.header.Key.IsZero() {
+		return g.begin(c, call)
+	}
+	lock := g.admitting.of(call.header.Key)
+	lock.Lock()
+	s, err := g.byKey(call)
+	switch {
+	case err != nil:
+		lock.Unlock()
+		return err
+	case s != nil:
+		lock.Unlock()
+		return g.resumeByKey(c, s)
+	}
+	conn, err := g.admit(c, call)
+	lock.Unlock()
+	if err != nil {
+		return err
+	}
+	return conn.serve(c)
+}
+
+func (g *Gateway) begin(c echo.Context, call *call) error {
+	conn, err := g.admit(c, call)
+	if err != nil {
+		return err
+	}
+	return conn.serve(c)
+}
+
+// readCall reads and checks what the client sent.
+func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*call, error) {
+	r, cfg := c.Request(), g.cfg()
+	body, err := readBody(c, cfg.MaxBodyBytes)
+	if err != nil {
+		return nil, err
+	}
+	req, err := p.Dialect.Parse(endpoint, body)
+	if err != nil {
+		return nil, requestError(err)
+	}
+	canonical, err := dialect.Canonical(body)
+	if err != nil {
+		return nil, badRequest("invalid_json", "The request body is not valid JSON: %v.", err)
+	}
+	t, err := tags(ownHeader(r.Header, "Recoup-Tags"))
+	if err != nil {
+		return nil, badRequest("invalid_tags", "%v", err)
+	}
+	onDisconnect := ownHeader(r.Header, "Recoup-On-Disconnect")
+	if onDisconnect != "" && onDisconnect != disconnectContinue && onDisconnect != disconnectCancel {
+		return nil, badRequest("invalid_on_disconnect", "Recoup-On-Disconnect: want continue or cancel.")
+	}
+	call := &call{provider: p, path: path, body: body, request: req}
+	h := &call.header
+	h.Principal = g.hash.principal(r)
+	h.Fingerprint = g.hash.sum("fingerprint", h.Principal.String(), p.Name, endpoint,
+		r.Header.Get("Anthropic-Version"), r.Header.Get("Anthropic-Beta"), string(canonical))
+	if key := ownHeader(r.Header, "Idempotency-Key"); key != "" && cfg.Resume != ResumeOff {
+		h.Key = g.hash.sum("key", h.Principal.String(), key)
+	}
+	h.Provider, h.Dialect, h.Endpoint, h.Model = p.Name, p.Dialect.Name(), endpoint, req.Model
+	h.Streamed, h.Choices, h.Tags = req.Stream, req.Choices, t
+	h.Traceparent, h.Tracestate = traceOf(r.Header)
+	h.Policy = streamlog.Policy{
+		OnCancel:     string(p.OnCancel),
+		Reclaimable:  !h.Key.IsZero() || onDisconnect == disconnectContinue,
+		OnDisconnect: onDisconnect,
+	}
+	return call, nil
+}
+
+func readBody(c echo.Context, limit int64) ([]byte, error) {
+	r := c.Request()
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, limit))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &httpError{status: http.StatusRequestEntityTooLarge, code: "request_too_large", message: fmt.Sprintf(
+			"The request body is larger than %d bytes. Send less, or raise max_body_bytes of the gateway.", limit)}
+	case err != nil:
+		return nil, &httpError{status: http.StatusBadRequest, code: "request_cut", message: "The request body could not be read to its end.", err: err}
+	}
+	return body, nil
+}
+
+func requestError(err error) error {
+	var bad *dialect.BadRequest
+	if errors.As(err, &bad) {
+		return &httpError{status: http.StatusBadRequest, code: "invalid_request", message: bad.Message, param: bad.Param}
+	}
+	return err
+}
+
+// byKey returns the stream that the call's key names, or nil if the key names a
+// new one: when it was not seen before, or what it named can't be completed.
+func (g *Gateway) byKey(call *call) (*stream, error) {
+	l, err := g.log.ByKey(call.header.Principal, call.header.Key)
+	if errors.Is(err, streamlog.ErrNotFound) || errors.Is(err, streamlog.ErrDamaged) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, logError(err)
+	}
+	s, err := g.hold(l)
+	if err != nil {
+		return nil, logError(err)
+	}
+	if s.dead() {
+		s.release()
+		return nil, nil
+	}
+	if s.header.Fingerprint != call.header.Fingerprint {
+		s.release()
+		return nil, &httpError{status: http.StatusUnprocessableEntity, code: "idempotency_key_reused", message: "This Idempotency-Key was used for a call with another body. Use a new key for a new call."}
+	}
+	if s.header.Streamed != call.header.Streamed {
+		s.release()
+		return nil, &httpError{status: http.StatusUnprocessableEntity, code: "idempotency_key_reused", message: "This Idempotency-Key was used for the same call with another value of stream. Repeat the call as it was, or use a new key."}
+	}
+	return s, nil
+}
+
+func (g *Gateway) resumeByKey(c echo.Context, s *stream) error {
+	conn, err := g.connect(c, s, viaKey)
+	if err != nil {
+		return err
+	}
+	return conn.serve(c)
+}
+
+// admit makes the stream: its opening record is durable before the provider is
+// called, so nothing can be billed that the log doesn't know of.
+func (g *Gateway) admit(c echo.Context, call *call) (*connection, error) {
+	g.mu.Lock()
+	if g.draining {
+		g.mu.Unlock()
+		return nil, errDraining
+	}
+	g.drains.Add(1) // the drain's
+	g.mu.Unlock()
+	l, err := g.log.Create(call.header)
+	if err != nil {
+		g.drains.Done()
+		return nil, logError(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Request().Context()))
+	s := &stream{gw: g, log: l, header: l.Header(), stopDrain: cancel, draining: true, refs: 2} // the drain's and the connection's
+	g.mu.Lock()
+	g.streams[s.header.ID] = s
+	g.mu.Unlock()
+	conn := &connection{stream: s, via: viaFirst}
+	err = conn.open()
+	req := g.upstreamRequest(ctx, c.Request(), call)
+	go func() {
+		defer g.drains.Done()
+		defer s.release()
+		defer cancel()
+		g.drain(s, call, req)
+	}()
+	if err != nil {
+		s.stop(stopDisconnect)
+		s.release()
+		return nil, logError(err)
+	}
+	return conn, nil
+}

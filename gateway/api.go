@@ -1,0 +1,253 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+)
+
+// find returns the stream that a request under /recoup/streams names.
+func (g *Gateway) find(c echo.Context) (*stream, error) {
+	id, err := streamlog.ParseID(c.Param("id"))
+	if err != nil {
+		return nil, errStreamNotFound
+	}
+	l, err := g.log.Get(g.hash.principal(c.Request()), id)
+	if err != nil {
+		return nil, logError(err)
+	}
+	s, err := g.hold(l)
+	if err != nil {
+		return nil, logError(err)
+	}
+	return s, nil
+}
+
+// connect makes a connection to s that begins where the request says. It takes
+// over the reference to s.
+func (g *Gateway) connect(c echo.Context, s *stream, via string) (*connection, error) {
+	from, err := start(c.Request(), s.log)
+	if err != nil {
+		s.release()
+		return nil, err
+	}
+	cn := &connection{stream: s, via: via, start: from, observe: via == viaID && c.QueryParam("observe") == "1"}
+	if err := cn.open(); err != nil {
+		s.release()
+		return nil, logError(err)
+	}
+	return cn, nil
+}
+
+// readStream is GET /recoup/streams/:id: replay, then tail.
+func (g *Gateway) readStream(c echo.Context) error {
+	s, err := g.find(c)
+	if err != nil {
+		g.countFailedResume(err)
+		return err
+	}
+	conn, err := g.connect(c, s, viaID)
+	if err != nil {
+		return err
+	}
+	return conn.serve(c)
+}
+
+func (g *Gateway) countFailedResume(err error) {
+	switch err {
+	case error(errStreamNotFound):
+		g.metrics.Resumes.WithLabelValues("unknown", "other", viaID, "not_found").Inc()
+	case error(errStreamExpired):
+		g.metrics.Resumes.WithLabelValues("unknown", "other", viaID, "expired").Inc()
+	}
+}
+
+// headStream is HEAD /recoup/streams/:id: what a GET would begin with. It is
+// not a reader.
+func (g *Gateway) headStream(c echo.Context) error {
+	s, err := g.find(c)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	from, err := start(c.Request(), s.log)
+	if err != nil {
+		return err
+	}
+	h, status := c.Response().Header(), http.StatusOK
+	if head := s.log.Info().Head; head != nil {
+		status = head.Status
+		for _, name := range []string{"Content-Type", "Content-Encoding"} {
+			if v := head.Header.Get(name); v != "" {
+				h.Set(name, v)
+			}
+		}
+	}
+	setStreamHeaders(h, &connection{stream: s, via: viaID, start: from})
+	return c.NoContent(status)
+}
+
+// streamJSON is a stream as the API shows it.
+type streamJSON struct {
+	ID         streamlog.ID      `json:"id"`
+	State      streamlog.State   `json:"state"`
+	Cause      string            `json:"cause,omitempty"`
+	Detail     string            `json:"detail,omitempty"`
+	Provider   string            `json:"provider"`
+	Dialect    string            `json:"dialect"`
+	Endpoint   string            `json:"endpoint"`
+	Model      string            `json:"model"`
+	Streamed   bool              `json:"streamed"`
+	Resumable  bool              `json:"reclaimable"`
+	Tags       map[string]string `json:"tags,omitempty"`
+	Status     int               `json:"http_status,omitempty"`
+	RequestID  string            `json:"provider_request_id,omitempty"`
+	ResponseID string            `json:"provider_response_id,omitempty"`
+	Events     uint64            `json:"events"`
+	Bytes      uint64            `json:"bytes"`
+	Terminal   bool              `json:"terminal_event"`
+	NextOffset string            `json:"next_offset"`
+	Accepted   time.Time         `json:"accepted"`
+	FirstEvent *time.Time        `json:"first_event,omitempty"`
+	LastEvent  *time.Time        `json:"last_event,omitempty"`
+	Ended      *time.Time        `json:"ended,omitempty"`
+	Expires    *time.Time        `json:"expires,omitempty"`
+	*connectionsJSON
+}
+
+// connectionsJSON says who reads a stream. It is left out of lists.
+type connectionsJSON struct {
+	Connections []connectionJSON `json:"connections"`
+	Delivered   bool             `json:"delivered"`
+}
+
+type connectionJSON struct {
+	Via      string `json:"via"`
+	Owner    bool   `json:"owner"`
+	From     uint64 `json:"from"`
+	Position uint64 `json:"position"`
+}
+
+func (g *Gateway) describe(info streamlog.Info) streamJSON {
+	h := info.Header
+	j := streamJSON{
+		ID: h.ID, State: info.State, Provider: h.Provider, Dialect: h.Dialect, Endpoint: h.Endpoint, Model: h.Model,
+		Streamed: h.Streamed, Resumable: h.Policy.Reclaimable, Tags: h.Tags, Events: info.Events, Bytes: info.Bytes,
+		Terminal: info.Terminal, NextOffset: formatCursor(info.Events, info.Bytes), Accepted: h.Accepted,
+	}
+	if info.Head != nil {
+		j.Status, j.RequestID = info.Head.Status, info.Head.RequestID
+	}
+	if !info.First.IsZero() {
+		j.FirstEvent, j.LastEvent = &info.First, &info.Last
+	}
+	if e := info.End; e != nil {
+		expires := e.At.Add(g.log.Retention())
+		j.Cause, j.Detail, j.ResponseID, j.Ended, j.Expires = e.Cause, e.Detail, e.ResponseID, &e.At, &expires
+	}
+	return j
+}
+
+// streamStatus is GET /recoup/streams/:id/status.
+func (g *Gateway) streamStatus(c echo.Context) error {
+	s, err := g.find(c)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	return c.JSON(http.StatusOK, g.describeHeld(s))
+}
+
+func (g *Gateway) describeHeld(s *stream) streamJSON {
+	j := g.describe(s.log.Info())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conns := &connectionsJSON{Connections: []connectionJSON{}, Delivered: s.delivered}
+	owner := s.owner()
+	for _, cn := range s.connected {
+		conns.Connections = append(conns.Connections, connectionJSON{Via: cn.via, Owner: cn == owner, From: cn.start, Position: cn.conn.Position()})
+	}
+	j.connectionsJSON = conns
+	return j
+}
+
+// cancelStream is POST /recoup/streams/:id/cancel: the only way to say stop. It
+// returns when the stream has ended; one that has ended before stays as it is.
+func (g *Gateway) cancelStream(c echo.Context) error {
+	s, err := g.find(c)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	s.stop(stopCancelled)
+	if err := g.awaitEnd(c, s); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, g.describeHeld(s))
+}
+
+// awaitEnd waits for the end of a stream that is being stopped.
+func (g *Gateway) awaitEnd(c echo.Context, s *stream) error {
+	reader, err := s.log.Reader(s.log.Info().Events)
+	if err != nil {
+		return logError(err)
+	}
+	defer reader.Close()
+	for s.isStopped() && s.log.Info().End == nil && g.log.Err() == nil {
+		select {
+		case <-reader.Ready():
+		case <-c.Request().Context().Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+const (
+	defaultListLimit = 50
+	maxListLimit     = 500
+)
+
+// listStreams is GET /recoup/streams: the caller's own, newest first.
+func (g *Gateway) listStreams(c echo.Context) error {
+	limit, state := defaultListLimit, streamlog.State(c.QueryParam("state"))
+	if v := c.QueryParam("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > maxListLimit {
+			return badRequest("invalid_limit", "limit=%q: want a number from 1 to %d.", v, maxListLimit)
+		}
+		limit = n
+	}
+	switch state {
+	case "", streamlog.Streaming, streamlog.Completed, streamlog.Interrupted, streamlog.Failed, streamlog.Cancelled:
+	default:
+		return badRequest("invalid_state", "state=%q: want streaming, completed, interrupted, failed or cancelled.", state)
+	}
+	var before streamlog.ID
+	if v := c.QueryParam("cursor"); v != "" {
+		id, err := streamlog.ParseID(v)
+		if err != nil {
+			return badRequest("invalid_cursor", "cursor=%q: want the next_cursor of an earlier page.", v)
+		}
+		before = id
+	}
+	infos, err := g.log.List(g.hash.principal(c.Request()), before, limit, func(i streamlog.Info) bool { return state == "" || i.State == state })
+	if err != nil {
+		return logError(err)
+	}
+	page := struct {
+		Streams    []streamJSON `json:"streams"`
+		NextCursor string       `json:"next_cursor,omitempty"`
+	}{Streams: []streamJSON{}}
+	for _, i := range infos {
+		page.Streams = append(page.Streams, g.describe(i))
+	}
+	if len(infos) == limit {
+		page.NextCursor = infos[limit-1].Header.ID.String()
+	}
+	return c.JSON(http.StatusOK, page)
+}

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/recoup-gateway/recoup/gateway/dialect"
+)
+
+// OnCancel says what a provider does about the bill when its connection is
+// closed in mid-answer.
+type OnCancel string
+
+// What providers are known to do.
+const (
+	BillingStops OnCancel = "billing_stops"
+	BilledInFull OnCancel = "billed_in_full"
+	Unknown      OnCancel = "unknown"
+)
+
+// Resume says which calls can be resumed.
+type Resume string
+
+// The settings of resume.
+const (
+	ResumeMarked Resume = "marked" // by id, or by the key that the call brought
+	ResumeOff    Resume = "off"    // none: a client that leaves is gone
+)
+
+// Provider is somebody who answers calls.
+type Provider struct {
+	Name     string
+	BaseURL  *url.URL        // the request's path is appended
+	Dialect  dialect.Dialect // nil: its calls are passed through, none is drained
+	OnCancel OnCancel
+}
+
+// Config is what the gateway does, as far as it can be changed while running.
+type Config struct {
+	Providers map[string]Provider // by name
+
+	Resume          Resume
+	OrphanGrace     time.Duration // how long a reclaimable stream is drained without an owner
+	FirstEventGrace time.Duration // how long a call that is not reclaimable is kept up when its client leaves before the first event
+	MaxOrphans      int           // streams drained without an owner at one time; past it the oldest is cancelled
+	MaxOrphanBytes  int64         // bytes that they have received together, likewise
+
+	Keepalive           time.Duration // silence after which a waiting reader of an event stream gets a sign of life; 0: never
+	WriteTimeout        time.Duration // how long one write to a client may take before it counts as a slow reader
+	UpstreamIdleTimeout time.Duration // how long a provider may be silent
+	MaxBodyBytes        int64         // of a request that is drained
+}
+
+// Defaults are the settings that need no file: all but the providers.
+func Defaults() Config {
+	return Config{
+		Resume:              ResumeMarked,
+		OrphanGrace:         60 * time.Second,
+		FirstEventGrace:     5 * time.Second,
+		MaxOrphans:          1000,
+		MaxOrphanBytes:      1 << 30,
+		Keepalive:           15 * time.Second,
+		WriteTimeout:        60 * time.Second,
+		UpstreamIdleTimeout: 65 * time.Minute,
+		MaxBodyBytes:        64 << 20,
+	}
+}
+
+// Validate reports the first setting that makes no sense, by its key in the
+// configuration.
+func (c Config) Validate() error {
+	if len(c.Providers) == 0 {
+		return fmt.Errorf("providers: at least one is needed")
+	}
+	for name, p := range c.Providers {
+		if err := p.validate(); err != nil {
+			return fmt.Errorf("providers.%s: %w", name, err)
+		}
+	}
+	if c.Resume != ResumeMarked && c.Resume != ResumeOff {
+		return fmt.Errorf("resume: %q is none of marked, off", c.Resume)
+	}
+	for key, d := range map[string]time.Duration{"orphan_grace": c.OrphanGrace, "first_event_grace": c.FirstEventGrace, "keepalive": c.Keepalive} {
+		if d < 0 {
+			return fmt.Errorf("%s: %v is negative", key, d)
+		}
+	}
+	for key, d := range map[string]time.Duration{"write_timeout": c.WriteTimeout, "upstream_idle_timeout": c.UpstreamIdleTimeout} {
+		if d <= 0 {
+			return fmt.Errorf("%s: %v is not a positive duration", key, d)
+		}
+	}
+	for key, n := range map[string]int64{"max_orphans": int64(c.MaxOrphans), "max_orphan_bytes": c.MaxOrphanBytes, "max_body_bytes": c.MaxBodyBytes} {
+		if n <= 0 {
+			return fmt.Errorf("%s: %d is not positive", key, n)
+		}
+	}
+	return nil
+}
+
+func (p Provider) validate() error {
+	if p.BaseURL == nil || p.BaseURL.Host == "" || p.BaseURL.Scheme != "http" && p.BaseURL.Scheme != "https" {
+		return fmt.Errorf("base_url: want http://host or https://host")
+	}
+	if p.BaseURL.RawQuery != "" || p.BaseURL.Fragment != "" || p.BaseURL.User != nil {
+		return fmt.Errorf("base_url: no query, fragment or user may be in it")
+	}
+	switch p.OnCancel {
+	case BillingStops, BilledInFull, Unknown:
+		return nil
+	}
+	return fmt.Errorf("on_cancel: %q is none of billing_stops, billed_in_full, unknown", p.OnCancel)
+}

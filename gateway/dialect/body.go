@@ -1,0 +1,73 @@
+package dialect
+
+// names are what a provider calls its answer and its model.
+type names struct {
+	id, model string
+}
+
+func (n *names) ResponseID() string { return n.id }
+
+func (n *names) Model() string { return n.model }
+
+func (n *names) setID(raw []byte, quoted bool) {
+	if n.id == "" && quoted && len(raw) <= maxToken {
+		n.id = string(plain(raw))
+	}
+}
+
+func (n *names) setModel(raw []byte, quoted bool) {
+	if n.model == "" && quoted && len(raw) <= maxToken {
+		n.model = string(plain(raw))
+	}
+}
+
+const (
+	bodyID = firstNode + iota
+	bodyModel
+)
+
+// body observes an answer in one JSON body, for its names only. Both dialects have them at the top.
+type body struct {
+	names
+	json scanner
+}
+
+func newBody() *body {
+	b := new(body)
+	b.json.reset()
+	return b
+}
+
+func (b *body) Event(data []byte) Sign {
+	if b.id == "" || b.model == "" {
+		b.json.feed(data, b)
+	}
+	return Plain
+}
+
+func (b *body) Large(part []byte, _, _ bool) Sign { return b.Event(part) }
+
+func (b *body) child(parent node, key []byte) node {
+	if parent == root {
+		switch string(key) {
+		case "id":
+			return bodyID
+		case "model":
+			return bodyModel
+		}
+	}
+	return unwatched
+}
+
+func (b *body) open(node, bool) {}
+
+func (b *body) close(node) {}
+
+func (b *body) value(n node, raw []byte, quoted bool) {
+	switch n {
+	case bodyID:
+		b.setID(raw, quoted)
+	case bodyModel:
+		b.setModel(raw, quoted)
+	}
+}

@@ -1,0 +1,107 @@
+package dialect
+
+import (
+	"mime"
+	"strings"
+)
+
+// A Dialect is one provider API as it looks on the wire. Values are stateless and may be shared.
+type Dialect interface {
+	// Name is the dialect's name in configuration: "openai", "anthropic".
+	Name() string
+
+	// Endpoint tells whether a POST to path is a generating call, and which: the canonical endpoint,
+	// "/v1/chat/completions" or "/v1/messages". The path is the one that goes to the provider,
+	// without its query; any prefix before the endpoint's own segments is allowed.
+	Endpoint(path string) (endpoint string, ok bool)
+
+	// Parse reads what the gateway has to know of a request body. Members that it doesn't know it
+	// leaves to the provider. An error is always a *BadRequest.
+	Parse(endpoint string, body []byte) (Request, error)
+
+	// Observe returns a new observer for one attempt at req, answered with contentType.
+	Observe(req Request, contentType string) Observer
+
+	// Error renders an error of the gateway's own in the shape that this dialect's clients parse.
+	Error(e Error) (contentType string, body []byte)
+
+	// Keepalive is what can be written between two events of an SSE answer without any client
+	// noticing. The caller owns the slice.
+	Keepalive() []byte
+}
+
+// The dialects.
+var (
+	OpenAI    Dialect = openAI{}
+	Anthropic Dialect = anthropic{}
+)
+
+// Named returns the dialect of that name in configuration.
+func Named(name string) (Dialect, bool) {
+	switch name {
+	case OpenAI.Name():
+		return OpenAI, true
+	case Anthropic.Name():
+		return Anthropic, true
+	}
+	return nil, false
+}
+
+// A Request is what the gateway knows of a generating call.
+type Request struct {
+	Endpoint     string // canonical, as from Dialect.Endpoint
+	Model        string // as the client named it; empty where it is not in the body
+	Stream       bool   // the client asked for server-sent events
+	Choices      int    // n: how many answers were asked for, at least 1
+	IncludeUsage *bool  // stream_options.include_usage; nil where absent or null
+}
+
+// SSE tells whether an answer to r with this Content-Type is a stream of server-sent events. A type
+// that says neither JSON nor SSE is believed to be what the call asked for.
+func (r Request) SSE(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		media, _, _ = strings.Cut(contentType, ";")
+		media = strings.ToLower(strings.TrimSpace(media))
+	}
+	switch {
+	case media == "text/event-stream":
+		return true
+	case media == "application/json", strings.HasSuffix(media, "+json"):
+		return false
+	}
+	return r.Stream
+}
+
+// A Sign says what an event means for the answer. Signs are bits: a finish chunk may carry text.
+type Sign uint8
+
+// Signs. Terminal and Failure exclude each other, and the first of either is the last.
+const (
+	Plain    Sign = 0         // nothing that the gateway has to know
+	Terminal Sign = 1 << iota // completes the answer
+	Failure                   // the provider gives up on the answer
+	Text                      // carries generated text: of the answer, of shown reasoning, or of a tool call's arguments
+)
+
+// An Observer reads one attempt's answer in order. It is not safe for concurrent use.
+//
+// For an SSE answer, each event is given whole to Event, or in parts to Large. For an answer in one
+// JSON body, each read is given to Event: it never signs anything but Plain there, since what
+// completes such an answer is its last byte, which only the reader knows.
+type Observer interface {
+	// Event reads one whole event, with its blank line. An event that the stream's end cut off must
+	// not be given: it never is the terminal one. The observer does not keep data.
+	Event(data []byte) Sign
+
+	// Large reads an event that comes in parts, as a Splitter hands it out: first opens it, last
+	// closes it. The sign of the event comes with its last part; before it is Plain. Only scan
+	// state is kept, no content. Event(data) is Large(data, true, true).
+	Large(part []byte, first, last bool) Sign
+
+	// ResponseID is the provider's id of the answer, empty until it was seen.
+	ResponseID() string
+
+	// Model is the model that the provider says it used, empty until it was seen.
+	Model() string
+}

@@ -1,0 +1,25 @@
+// Package dialect knows the wire formats of the providers' APIs: OpenAI Chat Completions and
+// Anthropic Messages. Bytes go in; events, signs and names come out. It is pure: no I/O, no
+// goroutines, no clock.
+//
+// A [Splitter] cuts the body of a server-sent event stream into events and changes nothing: what it
+// hands out, joined, is what it was fed. An [Observer] reads the events of one attempt and says of
+// each what it means for the answer: that it completes it, that the provider failed, that it
+// carries text. A [Dialect] holds the rest: which calls generate, what a call asks for, and the
+// shape of the gateway's own errors and keepalives. [Canonical] is the form of a request body that
+// a fingerprint is taken of.
+//
+// What it guarantees:
+//
+//   - The cuts of a Splitter and the signs of an Observer depend on the bytes alone, never on how
+//     the reads cut them.
+//   - A sign is decided by the place of a member in the JSON, never by a likeness in the text:
+//     an answer that quotes a finish chunk, or a tool that has an argument of that name, fools no one.
+//   - Memory is bounded, whatever the provider sends: a Splitter holds a few times its part size at
+//     most, an Observer less than 100 kB and usually a few kilobytes.
+//   - An event of the usual kind costs no allocation.
+//
+// Its limits: it does not check the spelling of strings and numbers inside an answer, only
+// structure and literals; of names and ids it keeps at most 512 bytes; a call with more than 4,096
+// choices never completes; JSON deeper than 1,000 levels is taken for damaged.
+package dialect

@@ -1,0 +1,182 @@
+package dialect
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// BadRequest says why a body can't be a call of its endpoint, in words for the one who wrote it.
+type BadRequest struct {
+	Message string
+	Param   string // the member at fault, where it is one
+}
+
+func (e *BadRequest) Error() string { return e.Message }
+
+const (
+	reqModel = firstNode + iota
+	reqStream
+	reqN
+	reqStreamOptions
+	reqIncludeUsage
+	reqMembers // how many places there are
+)
+
+// reqParams are the members' names, as an error calls them.
+var reqParams = [reqMembers]string{
+	reqModel: "model", reqStream: "stream", reqN: "n",
+	reqStreamOptions: "stream_options", reqIncludeUsage: "stream_options.include_usage",
+}
+
+// parse watches a request body for the members that a Request is made of. Of a member given
+// twice the last counts, as everywhere.
+type parse struct {
+	req    Request
+	object bool // the body is an object
+	err    *BadRequest
+}
+
+// parseRequest reads a body. Only a Chat Completions call has n and stream_options.
+func parseRequest(endpoint string, body []byte) (Request, error) {
+	p := &parse{req: Request{Endpoint: endpoint, Choices: 1}}
+	var json scanner
+	json.reset()
+	json.feed(body, p)
+	switch whole := json.end(p); {
+	case json.deep:
+		return Request{}, &BadRequest{Message: fmt.Sprintf("The request body is nested more than %d levels deep. Flatten it.", maxDepth)}
+	case len(body) == 0:
+		return Request{}, &BadRequest{Message: "The request body is empty. Send a JSON object."}
+	case !whole:
+		return Request{}, &BadRequest{Message: "The request body is not valid JSON. Send one whole JSON object."}
+	case !p.object:
+		return Request{}, &BadRequest{Message: "The request body is not a JSON object. Send an object with the members of the call."}
+	case p.err != nil:
+		return Request{}, p.err
+	}
+	return p.req, nil
+}
+
+func (p *parse) child(parent node, key []byte) node {
+	switch k := string(key); parent {
+	case root:
+		switch k {
+		case "model":
+			return reqModel
+		case "stream":
+			return reqStream
+		case "n":
+			return p.chatOnly(reqN)
+		case "stream_options":
+			return p.chatOnly(reqStreamOptions)
+		}
+	case reqStreamOptions:
+		if k == "include_usage" {
+			return reqIncludeUsage
+		}
+	}
+	return unwatched
+}
+
+func (p *parse) chatOnly(n node) node {
+	if p.req.Endpoint == endpointChat {
+		return n
+	}
+	return unwatched
+}
+
+func (p *parse) open(n node, object bool) {
+	switch {
+	case n == root:
+		p.object = object
+	case n == reqStreamOptions && object:
+		p.req.IncludeUsage = nil
+	default:
+		p.wrong(n)
+	}
+}
+
+func (p *parse) close(node) {}
+
+func (p *parse) value(n node, raw []byte, quoted bool) {
+	if n == root {
+		return
+	}
+	null := !quoted && string(raw) == "null"
+	switch n {
+	case reqModel:
+		if !quoted && !null {
+			p.wrong(n)
+			return
+		}
+		if len(raw) > maxToken {
+			p.fail(n, fmt.Sprintf("The model's name is longer than %d bytes. Check the member model.", maxToken))
+			return
+		}
+		p.req.Model = ""
+		if quoted {
+			p.req.Model = string(plain(raw))
+		}
+	case reqN:
+		p.choices(raw, quoted)
+	case reqStream, reqIncludeUsage:
+		p.flag(n, string(raw), quoted)
+	case reqStreamOptions:
+		p.req.IncludeUsage = nil
+		if !null {
+			p.wrong(n)
+		}
+	}
+}
+
+// flag takes a member that is true, false or null.
+func (p *parse) flag(n node, raw string, quoted bool) {
+	on := raw == "true"
+	null := raw == "null"
+	switch {
+	case quoted, !on && !null && raw != "false":
+		p.wrong(n)
+	case n == reqStream:
+		p.req.Stream = on
+	case null:
+		p.req.IncludeUsage = nil
+	default:
+		p.req.IncludeUsage = &on
+	}
+}
+
+func (p *parse) choices(raw []byte, quoted bool) {
+	switch n, err := strconv.Atoi(string(raw)); {
+	case !quoted && string(raw) == "null":
+		p.req.Choices = 1
+	case quoted || err != nil:
+		p.wrong(reqN)
+	case n < 1:
+		p.fail(reqN, "The member n is less than 1. Ask for at least one choice, or leave it out.")
+	default:
+		p.req.Choices = n
+	}
+}
+
+// wrong notes that a member has a value of the wrong type.
+func (p *parse) wrong(n node) {
+	var want string
+	switch n {
+	case reqModel:
+		want = "a string"
+	case reqN:
+		want = "a whole number"
+	case reqStreamOptions:
+		want = "an object"
+	default:
+		want = "true or false"
+	}
+	p.fail(n, fmt.Sprintf("The member %s has the wrong type. Give it %s, or leave it out.", reqParams[n], want))
+}
+
+// fail notes what is wrong first.
+func (p *parse) fail(n node, message string) {
+	if p.err == nil {
+		p.err = &BadRequest{Message: message, Param: reqParams[n]}
+	}
+}

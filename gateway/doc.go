@@ -1,0 +1,24 @@
+// Package gateway is the HTTP surface of Recoup: it takes calls, sends them to
+// providers, keeps the answers in the stream log, and gives them to whoever
+// owns them, as often as it takes.
+//
+// The way of a generating call, one file per step:
+//
+//	routes.go    which provider is it for
+//	identify.go  who is calling, and what did they say about resuming
+//	admit.go     is it a resume by key; else a stream is made, durable before
+//	             the provider is called
+//	drain.go     the provider's answer goes into the log, event by event,
+//	             whoever is connected
+//	relay.go     a connection reads the log: what is there, then what comes;
+//	             the first connection and a resume are the same function
+//	stream.go    who owns a stream, and what happens when nobody does
+//
+// The rest: api.go and cursor.go are /recoup/streams, passthrough.go is all that
+// is not drained, orphans.go the caps, gateway.go start, end and recovery.
+//
+// Guarantees: a reader is given an event only after the log has committed it.
+// Bytes arrive as the provider sent them. A stream that has no terminal event
+// never ends cleanly. A provider is called once per stream. Credentials and
+// request bodies are forwarded and not kept.
+package gateway

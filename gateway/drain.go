@@ -1,0 +1,246 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/recoup-gateway/recoup/gateway/dialect"
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+)
+
+const (
+	firstReadSize = 4 << 10 // what most events fit in; grows when a read fills it
+	maxReadSize   = 64 << 10
+	maxPart       = 1 << 20 // an event larger than this is stored in parts
+)
+
+// drain sends the request and reads the answer to its end into the log. It is
+// the gateway's, not a client's: only the policy for orphans, a cancel or a
+// shutdown ends it early.
+func (g *Gateway) drain(s *stream, call *call, req *http.Request) {
+	g.metrics.UpstreamRequests.WithLabelValues(s.header.Provider).Inc()
+	idle := newWatchdog(g.cfg().UpstreamIdleTimeout, s.stopDrain)
+	defer idle.stop()
+	e := g.receive(s, call, req, idle)
+	if idle.fired() && e.State != streamlog.Completed {
+		e = streamlog.End{State: streamlog.Interrupted, Cause: causeUpstream, Detail: fmt.Sprintf("the provider was silent for %v", idle.after)}
+	}
+	e = s.verdict(e)
+	if err := g.end(s.log, e); err != nil {
+		g.logger.Error("a stream's end was not stored; it will be recovered at the next start", "stream", s.header.ID.String(), "error", err)
+	}
+	s.drained()
+	g.mu.Lock()
+	close(g.ended)
+	g.ended = make(chan struct{})
+	g.mu.Unlock()
+}
+
+// verdict corrects how an attempt ended by why it was stopped.
+func (s *stream) verdict(e streamlog.End) streamlog.End {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case e.State == streamlog.Completed || s.stopped == "":
+	case s.stopped == stopShutdown:
+		e = streamlog.End{State: streamlog.Interrupted, Cause: stopShutdown, Detail: "the gateway was shut down", ResponseID: e.ResponseID, Model: e.Model}
+	default:
+		e = streamlog.End{State: streamlog.Cancelled, Cause: s.stopped, ResponseID: e.ResponseID, Model: e.Model}
+	}
+	return e
+}
+
+// receive makes the call and stores what comes.
+func (g *Gateway) receive(s *stream, call *call, req *http.Request, idle *watchdog) streamlog.End {
+	resp, err := g.transport.RoundTrip(req)
+	if err != nil {
+		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: fmt.Sprintf("no response: %v", err)}
+	}
+	defer resp.Body.Close()
+	body, plain, err := decode(resp)
+	if err != nil {
+		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: err.Error()}
+	}
+	removeHopByHop(resp.Header)
+	head := streamlog.Head{Attempt: 1, Status: resp.StatusCode, Header: resp.Header, RequestID: requestID(resp.Header), At: time.Now()}
+	if err := s.log.SetHead(head); err != nil {
+		return storeFailed(err)
+	}
+	ok := resp.StatusCode >= 200 && resp.StatusCode < 300
+	if ok {
+		g.metrics.AllowModel(s.header.Model)
+	}
+	a := &answer{gw: g, stream: s, ok: ok, seen: call.provider.Dialect.Observe(call.request, resp.Header.Get("Content-Type"))}
+	if ok && plain && call.request.SSE(resp.Header.Get("Content-Type")) {
+		a.events = dialect.NewSSE(maxPart)
+	}
+	e := a.read(body, idle)
+	e.ResponseID, e.Model = a.seen.ResponseID(), a.seen.Model()
+	return e
+}
+
+func requestID(h http.Header) string {
+	for _, name := range []string{"X-Request-Id", "Request-Id"} {
+		if id := h.Get(name); id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+func storeFailed(err error) streamlog.End {
+	e := streamlog.End{State: streamlog.Interrupted, Cause: causeCrash, Detail: err.Error()}
+	if errors.Is(err, streamlog.ErrDiskFull) {
+		e.Cause = causeDiskFull
+	}
+	return e
+}
+
+// answer is a response body on its way into the log.
+type answer struct {
+	gw     *Gateway
+	stream *stream
+	ok     bool              // the status says success
+	events *dialect.Splitter // nil: the body is no stream of events
+	seen   dialect.Observer
+	batch  []streamlog.Event
+	inPart bool   // the last part's event goes on
+	held   []byte // the newest read of a body that is no stream of events: it may be the last
+
+	complete bool // the terminal event is in the log
+	failed   bool // a failure event is
+}
+
+// read stores the body and says how it ended.
+func (a *answer) read(body io.Reader, idle *watchdog) streamlog.End {
+	buf := make([]byte, firstReadSize)
+	for {
+		n, err := body.Read(buf)
+		idle.reset()
+		if n > 0 {
+			if err := a.take(buf[:n]); err != nil {
+				return storeFailed(err)
+			}
+			if n == len(buf) && n < maxReadSize {
+				buf = make([]byte, min(4*n, maxReadSize))
+			}
+		}
+		if err != nil {
+			if storeErr := a.finish(err == io.EOF); storeErr != nil {
+				return storeFailed(storeErr)
+			}
+			return a.verdict(err)
+		}
+	}
+}
+
+// verdict says what a body is that ended with err.
+func (a *answer) verdict(err error) streamlog.End {
+	whole := err == io.EOF
+	switch {
+	case a.complete:
+		return streamlog.End{State: streamlog.Completed, Clean: true}
+	case a.failed:
+		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: "the provider sent an error event"}
+	case !a.ok:
+		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: "the provider answered with an error", Clean: whole}
+	case whole:
+		return streamlog.End{State: streamlog.Interrupted, Cause: causeUpstream, Detail: "the provider ended the stream without its terminal event"}
+	}
+	return streamlog.End{State: streamlog.Interrupted, Cause: causeUpstream, Detail: err.Error()}
+}
+
+// take stores what was read.
+func (a *answer) take(p []byte) error {
+	a.batch = a.batch[:0]
+	if a.events == nil {
+		held := a.held
+		a.held = append([]byte(nil), p...)
+		if held == nil {
+			return nil
+		}
+		a.seen.Event(held)
+		a.batch = append(a.batch, streamlog.Event{Data: held, Text: true})
+		return a.store()
+	}
+	for _, part := range a.events.Feed(p) {
+		a.part(part)
+	}
+	return a.store()
+}
+
+// part looks at an event, or a part of a large one.
+func (a *answer) part(p dialect.Part) {
+	sign := dialect.Plain
+	switch {
+	case !a.inPart && p.Whole:
+		sign = a.seen.Event(p.Data)
+	case p.Whole || p.More:
+		sign = a.seen.Large(p.Data, !a.inPart, p.Whole)
+	}
+	a.inPart = p.More
+	e := streamlog.Event{Data: p.Data, More: p.More, Terminal: sign&dialect.Terminal != 0, Text: sign&dialect.Text != 0}
+	a.complete = a.complete || e.Terminal
+	a.failed = a.failed || sign&dialect.Failure != 0
+	a.batch = append(a.batch, e)
+}
+
+// finish stores what was held back. A body that is no stream of events is
+// complete with its last byte; an event without its blank line never is.
+func (a *answer) finish(whole bool) error {
+	a.batch = a.batch[:0]
+	if a.events == nil {
+		if a.held == nil && !(whole && a.ok) {
+			return nil
+		}
+		a.seen.Event(a.held)
+		a.complete = whole && a.ok
+		a.batch = append(a.batch, streamlog.Event{Data: a.held, Text: true, Terminal: a.complete})
+		return a.store()
+	}
+	for _, part := range a.events.Flush() {
+		a.part(part)
+	}
+	return a.store()
+}
+
+// store puts the batch into the log and returns when it is committed.
+func (a *answer) store() error {
+	if len(a.batch) == 0 {
+		return nil
+	}
+	if err := a.stream.log.Append(a.batch); err != nil {
+		return err
+	}
+	size := 0
+	for _, e := range a.batch {
+		size += len(e.Data)
+	}
+	if a.stream.received(size, a.complete) {
+		a.gw.metrics.TimeToFirstEvent.WithLabelValues(a.stream.header.Provider, "upstream").Observe(time.Since(a.stream.header.Accepted).Seconds())
+	}
+	return nil
+}
+
+// watchdog calls a function when nothing resets it for some time.
+type watchdog struct {
+	after time.Duration
+	timer *time.Timer
+	bark  context.Context
+}
+
+func newWatchdog(after time.Duration, fn func()) *watchdog {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &watchdog{after: after, bark: ctx, timer: time.AfterFunc(after, func() {
+		cancel()
+		fn()
+	})}
+}
+
+func (w *watchdog) reset()      { w.timer.Reset(w.after) }
+func (w *watchdog) stop()       { w.timer.Stop() }
+func (w *watchdog) fired() bool { return w.bark.Err() != nil }

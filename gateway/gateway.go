@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/metrics"
+)
+
+// Options are what a Gateway is made of.
+type Options struct {
+	Config  Config
+	Log     *streamlog.Log
+	Metrics *metrics.Metrics
+	Logger  *slog.Logger
+	Secret  []byte // keys the hashes of credentials; must be the same as when the log was written
+}
+
+// Gateway relays calls to providers and keeps their answers.
+type Gateway struct {
+	// constant after New
+	log       *streamlog.Log
+	metrics   *metrics.Metrics
+	logger    *slog.Logger
+	hash      hasher
+	transport *http.Transport
+	router    *echo.Echo
+	admitting keyedMutex // held from looking a key up to creating its stream
+
+	config atomic.Pointer[Config]
+
+	mu       sync.Mutex
+	streams  map[streamlog.ID]*stream // those that are drained or read
+	orphans  orphans
+	draining bool
+	drains   sync.WaitGroup // drains and relays under way
+	ended    chan struct{}  // closed and replaced when a drain ends
+}
+
+// New makes a gateway and gives an end to the streams that a crash left
+// without one.
+func New(o Options) (*Gateway, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, err
+	}
+	if len(o.Secret) < 16 {
+		return nil, errors.New("gateway: the secret is shorter than 16 bytes")
+	}
+	g := &Gateway{
+		log: o.Log, metrics: o.Metrics, logger: o.Logger, hash: hasher{o.Secret},
+		streams: map[streamlog.ID]*stream{}, ended: make(chan struct{}),
+		transport: newTransport(),
+	}
+	g.config.Store(&o.Config)
+	g.router = g.routes()
+	for _, s := range o.Log.Recovered() {
+		err := g.recover(s)
+		s.Release()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// recover ends a stream whose gateway died, as the drain would have ended it.
+func (g *Gateway) recover(s *streamlog.Stream) error {
+	e := streamlog.End{State: streamlog.Interrupted, Cause: causeCrash, Detail: "the gateway died"}
+	info := s.Info()
+	switch {
+	case info.Damaged != nil:
+		e.Cause, e.Detail = causeDamaged, info.Damaged.Error()
+	case info.Terminal:
+		e = streamlog.End{State: streamlog.Completed, Clean: true}
+	}
+	return g.end(s, e)
+}
+
+// end ends a stream: the one place where that happens, for a drain and for
+// recovery alike.
+func (g *Gateway) end(s *streamlog.Stream, e streamlog.End) error {
+	e, err := s.Finish(e)
+	if err != nil {
+		return fmt.Errorf("gateway: end of stream %s: %w", s.Header().ID, err)
+	}
+	h, info := s.Header(), s.Info()
+	if e.State != streamlog.Completed {
+		g.metrics.UpstreamErrors.WithLabelValues(h.Provider, errorType(e, info.Head)).Inc()
+	}
+	g.logger.Info("stream ended", "stream", h.ID.String(), "provider", h.Provider, "model", h.Model, "state", string(e.State),
+		"cause", e.Cause, "detail", e.Detail, "events", info.Events, "bytes", info.Bytes, traceAttr(h.Traceparent))
+	return nil
+}
+
+// Handler is the data plane.
+func (g *Gateway) Handler() http.Handler { return g.router }
+
+// Reload changes the configuration; the old one stays if the new is invalid.
+// Streams under way keep the policy they were admitted with.
+func (g *Gateway) Reload(c Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	g.config.Store(&c)
+	return nil
+}
+
+func (g *Gateway) cfg() *Config { return g.config.Load() }
+
+// Drain refuses new calls, waits until no provider is answering any more or ctx
+// ends, and then interrupts what is left. When it returns, all goroutines of
+// the gateway have ended but those of passed-through calls.
+func (g *Gateway) Drain(ctx context.Context) error {
+	g.mu.Lock()
+	g.draining = true
+	g.mu.Unlock()
+	err := g.waitLive(ctx)
+	if err != nil {
+		g.interruptAll()
+	}
+	g.drains.Wait()
+	g.transport.CloseIdleConnections()
+	return err
+}
+
+func (g *Gateway) waitLive(ctx context.Context) error {
+	for {
+		g.mu.Lock()
+		live := 0
+		for _, s := range g.streams {
+			if s.live() {
+				live++
+			}
+		}
+		ended := g.ended
+		g.mu.Unlock()
+		if live == 0 {
+			return nil
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return fmt.Errorf("gateway: %d streams interrupted by the shutdown: %w", live, context.Cause(ctx))
+		}
+	}
+}
+
+func (g *Gateway) interruptAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.streams {
+		s.stop(stopShutdown)
+	}
+}
+
+// isDraining reports whether the gateway takes no more calls.
+func (g *Gateway) isDraining() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.draining
+}
+
+// newTransport is how providers are reached. It asks for no compression, so
+// that what is stored is what a client can read, and never sends a call twice.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   256,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true,
+	}
+}

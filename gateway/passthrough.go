@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// passThrough relays a call that is not drained, untouched.
+func (g *Gateway) passThrough(c echo.Context, p Provider, path string) error {
+	g.metrics.Passthrough.WithLabelValues(p.Name, endpointLabel(path)).Inc()
+	var failed error
+	proxy := &httputil.ReverseProxy{
+		Transport:     g.transport,
+		FlushInterval: -1,
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			u := *p.BaseURL
+			pr.Out.URL, pr.Out.Host = &u, u.Host
+			setPath(pr.Out, path)
+			u.RawQuery = pr.In.URL.RawQuery
+			for _, name := range ownHeaders {
+				pr.Out.Header.Del(name)
+				pr.Out.Header.Del("X-" + name)
+			}
+		},
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
+		ErrorLog:     slogError(g.logger),
+	}
+	proxy.ServeHTTP(c.Response(), c.Request())
+	if failed == nil {
+		return nil
+	}
+	if c.Request().Context().Err() != nil {
+		return nil // the client left
+	}
+	return &httpError{status: http.StatusBadGateway, code: "provider_unreachable", retryAfter: 1, err: failed,
+		message: fmt.Sprintf("The provider %q could not be reached. Check its base_url and the network.", p.Name)}
+}
+
+// endpointLabel is the closed set of endpoints that pass-through calls are
+// counted by.
+func endpointLabel(path string) string {
+	for segment := range strings.SplitSeq(path, "/") {
+		if slices.Contains(bare, segment) {
+			return segment
+		}
+	}
+	return "other"
+}

@@ -1,0 +1,297 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/recoup-gateway/recoup/gateway/dialect"
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+)
+
+const relayBatch = 64 << 10 // bytes that one write to a client takes
+
+// connection is one client response that reads a stream.
+type connection struct {
+	stream  *stream // this holds a reference
+	via     string
+	start   uint64 // index of the first event
+	observe bool   // reads without owning
+
+	conn   *streamlog.Conn
+	reader *streamlog.Reader
+
+	// owned by serve
+	terminal bool // the terminal event was written
+	resumes  bool // set by attach: this is the resume of a break
+	wrote    bool // since the last look of the keepalive
+	out      []byte
+	deadline time.Time
+}
+
+// open begins to read and makes the connection known to the stream.
+func (cn *connection) open() (err error) {
+	if cn.reader, err = cn.stream.log.Reader(cn.start); err != nil {
+		return err
+	}
+	info := cn.stream.log.Info()
+	cn.terminal = info.Terminal && cn.start > info.Completing
+	if err := cn.stream.attach(cn); err != nil {
+		cn.reader.Close()
+		return err
+	}
+	return nil
+}
+
+// serve writes the stream to the client: what is stored, then what comes. It
+// gives back the connection's reference.
+func (cn *connection) serve(c echo.Context) error {
+	s := cn.stream
+	cause := leftGateway // what it is if this panics
+	defer func() {
+		cn.reader.Close()
+		s.detach(cn, cause)
+		s.release()
+	}()
+	head, err := cn.awaitHead(c)
+	if err != nil {
+		cause = leftOf(err)
+		return err
+	}
+	cn.writeHead(c, head)
+	err = cn.relay(c, head)
+	cause = leftOf(err)
+	if err == nil {
+		return nil
+	}
+	return abort(c)
+}
+
+// errClientGone ends a relay whose client has left.
+var errClientGone = errors.New("gateway: the client has left")
+
+// errInterrupted ends a relay whose stream has no proper end.
+type errInterrupted struct{ end *streamlog.End }
+
+func (e errInterrupted) Error() string { return "gateway: the stream has no proper end" }
+
+// leftOf is how a connection ended whose relay ended with err.
+func leftOf(err error) string {
+	var in errInterrupted
+	var he *httpError
+	switch {
+	case err == nil, errors.As(err, &he) && he.code != errDraining.code:
+		return leftDone
+	case errors.Is(err, errClientGone):
+		return leftClient
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return leftSlow
+	case errors.As(err, &in):
+		switch in.end.Cause {
+		case stopShutdown, causeCrash, causeDiskFull:
+			return leftGateway
+		}
+		return leftDone
+	}
+	return leftGateway
+}
+
+// awaitHead waits for the provider's response head.
+func (cn *connection) awaitHead(c echo.Context) (*streamlog.Head, error) {
+	for {
+		info := cn.stream.log.Info()
+		if info.Head != nil {
+			return info.Head, nil
+		}
+		if info.End != nil {
+			return nil, cn.noResponse(info.End)
+		}
+		if err := cn.stream.gw.log.Err(); err != nil {
+			return nil, logError(err)
+		}
+		select {
+		case <-cn.reader.Ready():
+		case <-c.Request().Context().Done():
+			return nil, errClientGone
+		}
+	}
+}
+
+// noResponse is the answer where the provider gave none.
+func (cn *connection) noResponse(e *streamlog.End) error {
+	switch {
+	case e.Cause == stopShutdown || e.Cause == causeCrash || e.Cause == causeDiskFull:
+		return &httpError{status: http.StatusServiceUnavailable, code: "gateway_interrupted", message: "The gateway could not finish the call. Make it again.", retryAfter: 1}
+	case e.State == streamlog.Cancelled:
+		return &httpError{status: 499, code: "stream_cancelled", message: "The call was cancelled before the provider answered."}
+	}
+	return &httpError{status: http.StatusBadGateway, code: "provider_unreachable", message: fmt.Sprintf(
+		"The provider %q could not be reached. Check its base_url and the network.", cn.stream.header.Provider), retryAfter: 1}
+}
+
+// writeHead sends the provider's response head with the gateway's own headers.
+func (cn *connection) writeHead(c echo.Context, head *streamlog.Head) {
+	h := c.Response().Header()
+	maps.Copy(h, head.Header)
+	if cn.start > 0 {
+		h.Del("Content-Length")
+	}
+	setStreamHeaders(h, cn)
+	c.Response().WriteHeader(head.Status)
+	// A client must have the head when the provider sent it, not with the body.
+	_ = http.NewResponseController(c.Response().Writer).Flush()
+}
+
+// setStreamHeaders describes the stream as it is now.
+func setStreamHeaders(h http.Header, cn *connection) {
+	info := cn.stream.log.Info()
+	h.Set("Recoup-Stream-Id", info.Header.ID.String())
+	h.Set("Recoup-Stream-Status", string(info.State))
+	h.Set("Recoup-Resumed", map[string]string{viaFirst: "no", viaID: "id", viaKey: "key"}[cn.via])
+	h.Set("Stream-Next-Offset", formatCursor(info.Events, info.Bytes))
+	h.Set("Stream-Up-To-Date", fmt.Sprint(cn.start == info.Events))
+	if info.End != nil {
+		h.Set("Stream-Closed", "true")
+	}
+}
+
+// relay writes events until the stream ends, nil, or cannot go on.
+func (cn *connection) relay(c echo.Context, head *streamlog.Head) error {
+	w := c.Response().Writer
+	rc := http.NewResponseController(w)
+	// Without a write deadline of the server's own, the next request on this
+	// connection would inherit this one's.
+	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }()
+	tick, stop := cn.keepalives(head)
+	defer stop()
+	for {
+		events, err := cn.reader.Read(relayBatch)
+		switch {
+		case err == nil:
+			if err := cn.write(w, rc, events); err != nil {
+				return err
+			}
+		case errors.Is(err, streamlog.ErrWait):
+			if err := cn.wait(c, w, rc, tick); err != nil {
+				return err
+			}
+		case err == io.EOF:
+			if end := cn.stream.log.Info().End; !end.Clean {
+				return errInterrupted{end}
+			}
+			return nil
+		default:
+			cn.stream.gw.logger.Error("a stream can't be read", "stream", cn.stream.header.ID.String(), "error", err)
+			return err
+		}
+	}
+}
+
+// write sends events and notes that they were written.
+func (cn *connection) write(w io.Writer, rc *http.ResponseController, events []streamlog.Event) error {
+	data := events[0].Data
+	if len(events) > 1 {
+		cn.out = cn.out[:0]
+		for _, e := range events {
+			cn.out = append(cn.out, e.Data...)
+		}
+		data = cn.out
+	}
+	if err := cn.send(w, rc, data); err != nil {
+		return err
+	}
+	last := events[len(events)-1]
+	to := last.Index
+	if !last.More {
+		to++
+	}
+	if cn.conn.Position() == 0 && cn.via == viaFirst {
+		s := cn.stream
+		s.gw.metrics.TimeToFirstEvent.WithLabelValues(s.header.Provider, "client").Observe(time.Since(s.header.Accepted).Seconds())
+	}
+	for _, e := range events {
+		cn.terminal = cn.terminal || e.Terminal
+	}
+	cn.conn.Delivered(to)
+	return nil
+}
+
+// send writes to the client, which must take it within the write timeout.
+func (cn *connection) send(w io.Writer, rc *http.ResponseController, data []byte) error {
+	timeout := cn.stream.gw.cfg().WriteTimeout
+	// A deadline need not be exact: setting it for every event would cost more
+	// than the write.
+	if now := time.Now(); cn.deadline.Sub(now) < timeout*3/4 {
+		cn.deadline = now.Add(timeout)
+		if err := rc.SetWriteDeadline(cn.deadline); err != nil {
+			return fmt.Errorf("%w: %w", errClientGone, err)
+		}
+	}
+	_, err := w.Write(data)
+	if err == nil {
+		err = rc.Flush()
+	}
+	cn.wrote = true
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errClientGone, err)
+	}
+	return nil
+}
+
+// wait blocks until there may be more to read.
+func (cn *connection) wait(c echo.Context, w io.Writer, rc *http.ResponseController, tick <-chan time.Time) error {
+	select {
+	case <-cn.reader.Ready():
+	case <-c.Request().Context().Done():
+		return errClientGone
+	case <-tick:
+		if !cn.wrote {
+			d, _ := dialect.Named(cn.stream.header.Dialect)
+			if err := cn.send(w, rc, d.Keepalive()); err != nil {
+				return err
+			}
+		}
+		cn.wrote = false
+	}
+	return nil
+}
+
+// keepalives ticks twice per keepalive interval, if this response may have
+// keepalives at all: they belong to event streams.
+func (cn *connection) keepalives(head *streamlog.Head) (<-chan time.Time, func()) {
+	interval := cn.stream.gw.cfg().Keepalive
+	media := head.Header.Get("Content-Type")
+	sse := dialect.Request{Stream: cn.stream.header.Streamed}.SSE(media)
+	if interval == 0 || !sse || head.Status != http.StatusOK || head.Header.Get("Content-Encoding") != "" {
+		return nil, func() {}
+	}
+	t := time.NewTicker(max(interval/2, time.Millisecond))
+	return t.C, t.Stop
+}
+
+// abort ends a response so that no client takes it for complete.
+func abort(c echo.Context) error {
+	if c.Request().ProtoAtLeast(1, 1) {
+		panic(http.ErrAbortHandler)
+	}
+	// In HTTP/1.0 the end of the connection is the end of the body; only a
+	// reset says that something went wrong.
+	conn, _, err := http.NewResponseController(c.Response().Writer).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	return conn.Close()
+}

@@ -1,0 +1,361 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+)
+
+// Why an attempt was stopped before the provider was done. These are stored.
+const (
+	stopCancelled  = "cancelled"  // somebody said so
+	stopGrace      = "grace"      // reclaimable, but nobody came
+	stopDisconnect = "disconnect" // the client left, and nobody could have come back
+	stopCap        = "cap"        // too many streams without an owner
+	stopShutdown   = "shutdown"   // the gateway had to go
+)
+
+// Other causes of an end.
+const (
+	causeUpstream = "upstream"
+	causeCrash    = "crash"
+	causeDamaged  = "damaged"
+	causeDiskFull = "disk_full"
+)
+
+// Why a connection ended, as marked in the log. All but done are breaks.
+const (
+	leftDone    = "done"    // it got all there was
+	leftClient  = "client"  // the client went away
+	leftGateway = "gateway" // the gateway went away
+	leftSlow    = "slow_reader"
+)
+
+// How a connection found its stream.
+const (
+	viaFirst = "first"
+	viaID    = "id"
+	viaKey   = "key"
+)
+
+// stream is a stream that is being drained or read: who owns it, and what is to
+// happen when nobody does.
+type stream struct {
+	gw        *Gateway
+	log       *streamlog.Stream // this holds a reference
+	header    streamlog.Header
+	stopDrain context.CancelFunc // nil if it was loaded after its end
+
+	refs int // guarded by Gateway.mu
+
+	// guarded by orphans.mu
+	orphaned   bool
+	orphanSize int64 // bytes that orphans counts for it
+
+	mu        sync.Mutex
+	draining  bool // the provider is still answering
+	begun     bool // the first event is in the log
+	complete  bool // the terminal event is
+	stopped   string
+	connected []*connection
+	owners    []*connection // those of them that don't observe; the last owns
+	lost      *breakage     // the last break, if nobody has owned the stream since
+	delivered bool          // an owner got the terminal event
+	grace     *time.Timer   // running while the stream waits for an owner
+	gauge     string        // what the gauge of streams counts it as
+}
+
+// breakage is a break that no resume has followed yet.
+type breakage struct {
+	at       time.Time
+	position uint64
+}
+
+// hold returns the one stream of a log handle, and takes over the caller's
+// reference to it. The caller releases the stream.
+func (g *Gateway) hold(l *streamlog.Stream) (*stream, error) {
+	id := l.Header().ID
+	g.mu.Lock()
+	s := g.streams[id]
+	if s != nil {
+		s.refs++
+		g.mu.Unlock()
+		l.Release()
+		return s, nil
+	}
+	g.mu.Unlock()
+	lost, delivered, err := lastBreak(l)
+	if err != nil {
+		l.Release()
+		return nil, err
+	}
+	fresh := &stream{gw: g, log: l, header: l.Header(), lost: lost, delivered: delivered, complete: l.Info().Terminal, begun: true, refs: 1}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s = g.streams[id]; s != nil { // another caller was faster
+		s.refs++
+		l.Release()
+		return s, nil
+	}
+	g.streams[id] = fresh
+	return fresh, nil
+}
+
+// release gives back what hold or admit gave.
+func (s *stream) release() {
+	s.gw.mu.Lock()
+	s.refs--
+	last := s.refs == 0
+	if last {
+		delete(s.gw.streams, s.header.ID)
+	}
+	s.gw.mu.Unlock()
+	if last {
+		s.log.Release()
+	}
+}
+
+// lastBreak reads from a stream's history whether an owner got the terminal
+// event, and else where the last owner broke off.
+func lastBreak(l *streamlog.Stream) (lost *breakage, delivered bool, err error) {
+	info := l.Info()
+	positions := map[uint32]uint64{} // of the owners that are connected
+	err = l.History(func(e streamlog.Entry) error {
+		if e.Mark == nil || e.Mark.Observe {
+			return nil
+		}
+		switch m := e.Mark; m.Kind {
+		case streamlog.MarkAttach:
+			positions[m.Conn] = m.Index
+			lost = nil
+		case streamlog.MarkDelivered, streamlog.MarkDetach:
+			if _, owner := positions[m.Conn]; !owner {
+				return nil
+			}
+			positions[m.Conn] = m.Index
+			delivered = delivered || info.Terminal && m.Index > info.Completing
+			if m.Kind == streamlog.MarkDetach {
+				if delete(positions, m.Conn); len(positions) == 0 && m.Cause != leftDone {
+					lost = &breakage{e.At, m.Index}
+				}
+			}
+		}
+		return nil
+	})
+	for _, at := range positions { // they were connected when the gateway died
+		if lost == nil || at > lost.position {
+			lost = &breakage{position: at}
+			if info.End != nil {
+				lost.at = info.End.At
+			}
+		}
+	}
+	if delivered {
+		lost = nil
+	}
+	return lost, delivered, err
+}
+
+// live reports whether the provider is still answering.
+func (s *stream) live() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+func (s *stream) isStopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped != ""
+}
+
+// dead reports whether the stream can't give a whole answer any more.
+func (s *stream) dead() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.complete {
+		return false
+	}
+	end := s.log.Info().End
+	return s.stopped != "" || end != nil && end.State != streamlog.Completed
+}
+
+// stop cancels the attempt, if the answer isn't complete.
+func (s *stream) stop(why string) {
+	s.mu.Lock()
+	if !s.draining || s.complete && why != stopShutdown || s.stopped != "" {
+		s.mu.Unlock()
+		return
+	}
+	s.stopped = why
+	s.mu.Unlock()
+	// If the log has failed, the mark is lost like all else.
+	_ = s.log.Mark(streamlog.Mark{Kind: streamlog.MarkCancel, Cause: why})
+	s.stopDrain()
+}
+
+// attach makes c one of the stream's connections, its owner unless it observes.
+func (s *stream) attach(c *connection) (err error) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.conn, err = s.log.Attach(c.start, c.via, c.observe); err != nil {
+		return err
+	}
+	s.connected = append(s.connected, c)
+	if c.observe {
+		return nil
+	}
+	switch owner := s.owner(); {
+	case owner != nil && !owner.terminal:
+		s.countBreak(leftClient) // a take-over
+		c.resumes = true
+	case s.lost != nil && c.start <= s.lost.position:
+		c.resumes = true
+		s.gw.metrics.ResumeGap.Observe(now.Sub(s.lost.at).Seconds())
+	}
+	s.lost = nil
+	s.owners = append(s.owners, c)
+	s.settleDown()
+	return nil
+}
+
+func (s *stream) owner() *connection {
+	if len(s.owners) == 0 {
+		return nil
+	}
+	return s.owners[len(s.owners)-1]
+}
+
+// detach ends c. If it was the owner and no older one is connected, the policy
+// for a client that left takes its course.
+func (s *stream) detach(c *connection, cause string) {
+	if err := c.conn.Detach(cause); err != nil {
+		s.gw.logger.Error("a connection's end was not stored", "stream", s.header.ID.String(), "error", err)
+	}
+	if c.resumes {
+		s.gw.countResume(&s.header, c)
+	}
+	s.mu.Lock()
+	is := func(o *connection) bool { return o == c }
+	s.connected = slices.DeleteFunc(s.connected, is)
+	if c.observe {
+		s.mu.Unlock()
+		return
+	}
+	owned := s.owner() == c
+	s.owners = slices.DeleteFunc(s.owners, is)
+	s.delivered = s.delivered || c.terminal
+	if owned && len(s.owners) == 0 && !s.delivered && cause != leftDone && s.stopped != stopCancelled {
+		s.lost = &breakage{time.Now(), c.conn.Position()}
+		s.countBreak(cause)
+	}
+	why, victims := s.settleDown()
+	s.mu.Unlock()
+	if why != "" {
+		s.stop(why)
+	}
+	for _, v := range victims {
+		v.stop(stopCap)
+	}
+}
+
+// settleDown does what follows from having an owner or not. It returns why the
+// attempt must be stopped at once, if it must, and which streams must give way
+// to this one.
+func (s *stream) settleDown() (why string, victims []*stream) {
+	cfg := s.gw.cfg()
+	s.count()
+	if !s.draining || len(s.owners) > 0 {
+		if s.grace != nil {
+			s.grace.Stop()
+			s.grace = nil
+		}
+		s.gw.orphans.remove(s)
+		return "", nil
+	}
+	victims = s.gw.orphans.add(s, int64(s.log.Info().Bytes), cfg)
+	policy := s.header.Policy
+	switch {
+	case s.complete || s.grace != nil || s.stopped != "":
+	case policy.OnDisconnect == disconnectCancel:
+		why = stopDisconnect
+	case policy.OnCancel == string(BilledInFull) || !s.header.Streamed:
+		// The bill is the same, and the answer will be there.
+	case policy.Reclaimable:
+		s.grace = time.AfterFunc(cfg.OrphanGrace, func() { s.graceOver(stopGrace) })
+	case !s.begun:
+		s.grace = time.AfterFunc(cfg.FirstEventGrace, func() { s.graceOver(stopDisconnect) })
+	default:
+		why = stopDisconnect
+	}
+	return why, victims
+}
+
+func (s *stream) graceOver(why string) {
+	s.mu.Lock()
+	orphan := len(s.owners) == 0
+	s.mu.Unlock()
+	if orphan {
+		s.stop(why)
+	}
+}
+
+// received notes what the drain has stored.
+func (s *stream) received(bytes int, complete bool) (first bool) {
+	s.mu.Lock()
+	first, s.begun = !s.begun, true
+	s.complete = s.complete || complete
+	orphan := len(s.owners) == 0
+	s.mu.Unlock()
+	if orphan {
+		for _, v := range s.gw.orphans.grow(s, int64(bytes), s.gw.cfg()) {
+			v.stop(stopCap)
+		}
+	}
+	return first
+}
+
+// drained notes that the provider is done.
+func (s *stream) drained() {
+	s.mu.Lock()
+	s.draining = false
+	s.settleDown()
+	s.mu.Unlock()
+}
+
+// count keeps the gauge of streams.
+func (s *stream) count() {
+	state := ""
+	switch {
+	case s.draining && len(s.owners) > 0:
+		state = "attached"
+	case s.draining:
+		state = "orphaned"
+	}
+	if state == s.gauge {
+		return
+	}
+	if s.gauge != "" {
+		s.gw.metrics.Streams.WithLabelValues(s.gauge).Dec()
+	}
+	if state != "" {
+		s.gw.metrics.Streams.WithLabelValues(state).Inc()
+	}
+	s.gauge = state
+}
+
+func (s *stream) countBreak(cause string) {
+	s.gw.metrics.Breaks.WithLabelValues(s.header.Provider, s.gw.metrics.Model(s.header.Model), cause).Inc()
+}
+
+func (g *Gateway) countResume(h *streamlog.Header, c *connection) {
+	result := "interrupted"
+	if c.terminal {
+		result = "completed"
+	}
+	g.metrics.Resumes.WithLabelValues(h.Provider, g.metrics.Model(h.Model), c.via, result).Inc()
+}

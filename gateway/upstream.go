@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// upstreamRequest makes the request that goes to the provider: the client's,
+// without what concerns only the connection or the gateway.
+func (g *Gateway) upstreamRequest(ctx context.Context, r *http.Request, call *call) *http.Request {
+	u := *call.provider.BaseURL
+	out := (&http.Request{Method: http.MethodPost, URL: &u, Host: u.Host, Header: r.Header.Clone()}).WithContext(ctx)
+	setPath(out, call.path)
+	u.RawQuery = r.URL.RawQuery
+	removeHopByHop(out.Header)
+	for _, name := range ownHeaders {
+		out.Header.Del(name)
+		out.Header.Del("X-" + name)
+	}
+	out.Header.Set("Accept-Encoding", "identity")
+	out.Header.Del("Content-Length")
+	if out.Header.Get("User-Agent") == "" {
+		out.Header["User-Agent"] = nil // or net/http would say its own
+	}
+	// net/http sends a request with an Idempotency-Key again when a connection
+	// dies under it. Providers know of no such key and would bill twice, so the
+	// transport must not find it under the name that it looks for.
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if v, ok := out.Header[name]; ok {
+			delete(out.Header, name)
+			out.Header[strings.ToLower(name)] = v
+		}
+	}
+	out.ContentLength = int64(len(call.body))
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(call.body)), nil }
+	out.Body, _ = out.GetBody()
+	return out
+}
+
+// setPath appends an escaped path to the path of the base URL.
+func setPath(r *http.Request, path string) {
+	escaped := strings.TrimSuffix(r.URL.EscapedPath(), "/") + path
+	u, err := r.URL.Parse(escaped)
+	if err != nil || u.Host != r.URL.Host {
+		r.URL.Path, r.URL.RawPath = escaped, ""
+		return
+	}
+	r.URL.Path, r.URL.RawPath = u.Path, u.RawPath
+}
+
+var hopByHop = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+// removeHopByHop removes the headers that are about one connection only.
+func removeHopByHop(h http.Header) {
+	for _, list := range h["Connection"] {
+		for name := range strings.SplitSeq(list, ",") {
+			h.Del(textproto.TrimString(name))
+		}
+	}
+	for _, name := range hopByHop {
+		h.Del(name)
+	}
+}
+
+// decode returns the body without its content encoding. Providers are asked for
+// none; of those that use one nevertheless, gzip is taken off, so that the log
+// holds what a client can read. Anything else stays as it is, and is then no
+// stream of events to the gateway, only bytes.
+func decode(resp *http.Response) (body io.Reader, plain bool, err error) {
+	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
+	case "", "identity":
+		return resp.Body, true, nil
+	case "gzip", "x-gzip":
+		resp.Header.Del("Content-Encoding")
+		resp.Header.Del("Content-Length")
+		return &lazyGzip{from: resp.Body}, true, nil
+	}
+	return resp.Body, false, nil
+}
+
+// lazyGzip begins to decompress with the first Read, so that the response head
+// need not wait for the first byte of the body.
+type lazyGzip struct {
+	from io.Reader
+	zip  *gzip.Reader
+}
+
+func (z *lazyGzip) Read(p []byte) (n int, err error) {
+	if z.zip == nil {
+		if z.zip, err = gzip.NewReader(z.from); err != nil {
+			if err == io.EOF {
+				return 0, io.EOF
+			}
+			return 0, fmt.Errorf("gateway: gzip: %w", err)
+		}
+	}
+	return z.zip.Read(p)
+}

@@ -1,0 +1,109 @@
+package simulator
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// dialect is whose shapes a response has.
+type dialect int
+
+const (
+	openai dialect = iota
+	anthropic
+)
+
+// fill completes an error with what the real provider says for a status.
+func (e ErrorBody) fill(d dialect, status int) ErrorBody {
+	std := openaiError(status)
+	if d == anthropic {
+		std = anthropicError(status)
+	}
+	if e.Type != "" {
+		std.Type = e.Type
+	}
+	if e.Code != "" {
+		std.Code = e.Code
+	}
+	if e.Message != "" {
+		std.Message = e.Message
+	}
+	return std
+}
+
+func openaiError(status int) ErrorBody {
+	switch status {
+	case http.StatusUnauthorized:
+		return ErrorBody{"invalid_request_error", "invalid_api_key", "Incorrect API key provided. You can find your API key at https://platform.openai.com/account/api-keys."}
+	case http.StatusForbidden:
+		return ErrorBody{"invalid_request_error", "unsupported_country_region_territory", "Country, region, or territory not supported"}
+	case http.StatusNotFound:
+		return ErrorBody{"invalid_request_error", "model_not_found", "The model does not exist or you do not have access to it."}
+	case http.StatusTooManyRequests:
+		return ErrorBody{"requests", "rate_limit_exceeded", "Rate limit reached for requests. Please try again later."}
+	case http.StatusServiceUnavailable, 529:
+		return ErrorBody{"server_error", "", "The engine is currently overloaded, please try again later"}
+	}
+	if status >= 500 {
+		return ErrorBody{"server_error", "", "The server had an error while processing your request. Sorry about that!"}
+	}
+	return ErrorBody{"invalid_request_error", "", "The request could not be processed."}
+}
+
+func anthropicError(status int) ErrorBody {
+	switch status {
+	case http.StatusUnauthorized:
+		return ErrorBody{"authentication_error", "", "invalid x-api-key"}
+	case http.StatusPaymentRequired:
+		return ErrorBody{"billing_error", "", "Your credit balance is too low to access the Anthropic API."}
+	case http.StatusForbidden:
+		return ErrorBody{"permission_error", "", "Your API key does not have permission to use the specified resource."}
+	case http.StatusNotFound:
+		return ErrorBody{"not_found_error", "", "Not Found"}
+	case http.StatusRequestEntityTooLarge:
+		return ErrorBody{"request_too_large", "", "Request exceeds the maximum size"}
+	case http.StatusTooManyRequests:
+		return ErrorBody{"rate_limit_error", "", "This request would exceed your organization's rate limit. Please try again later."}
+	case http.StatusGatewayTimeout:
+		return ErrorBody{"timeout_error", "", "The request timed out."}
+	case http.StatusServiceUnavailable, 529:
+		return ErrorBody{"overloaded_error", "", "Overloaded"}
+	}
+	if status >= 500 {
+		return ErrorBody{"api_error", "", "Internal server error"}
+	}
+	return ErrorBody{"invalid_request_error", "", "The request could not be processed."}
+}
+
+// json is the error as a response body. Anthropic repeats the request id in
+// it, but not in an event of a stream.
+func (e ErrorBody) json(d dialect, requestID string) []byte {
+	type inner struct {
+		Message string  `json:"message"`
+		Type    string  `json:"type"`
+		Param   *string `json:"param"`
+		Code    *string `json:"code"`
+	}
+	type anthropicInner struct {
+		Type    string `json:"type"`
+		Message string `json:"message"`
+	}
+	var body any
+	if d == anthropic {
+		body = struct {
+			Type      string         `json:"type"`
+			Error     anthropicInner `json:"error"`
+			RequestID string         `json:"request_id,omitempty"`
+		}{"error", anthropicInner{e.Type, e.Message}, requestID}
+	} else {
+		in := inner{Message: e.Message, Type: e.Type}
+		if e.Code != "" {
+			in.Code = &e.Code
+		}
+		body = struct {
+			Error inner `json:"error"`
+		}{in}
+	}
+	b, _ := json.Marshal(body) // strings always marshal
+	return b
+}

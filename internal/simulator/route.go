@@ -1,0 +1,168 @@
+package simulator
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// apiPath drops the prefixes under which providers of the same dialect serve
+// it: Groq has /openai/v1, OpenRouter /api/v1.
+func apiPath(path string) string {
+	for _, prefix := range []string{"/openai", "/api"} {
+		if rest, ok := strings.CutPrefix(path, prefix); ok && strings.HasPrefix(rest, "/v1/") {
+			return rest
+		}
+	}
+	return path
+}
+
+// mustParse is true where a body that is no JSON object is an error.
+func mustParse(path string) bool {
+	p := apiPath(path)
+	return p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings"
+}
+
+// isAside is true for what never takes a script from the queue.
+func isAside(path string) bool {
+	p := apiPath(path)
+	return p == "/v1/embeddings" || p == "/v1/echo"
+}
+
+// authenticate asks for a credential in any of the forms that providers take.
+func (x *exchange) authenticate() End {
+	if apiPath(x.r.URL.Path) == "/v1/echo" {
+		return ""
+	}
+	h := x.r.Header
+	key := h.Get("X-Api-Key")
+	for _, other := range []string{h.Get("X-Goog-Api-Key"), x.r.URL.Query().Get("key"), bearer(h.Get("Authorization"))} {
+		if key == "" {
+			key = other
+		}
+	}
+	switch {
+	case key == "" && x.dialect == anthropic:
+		return x.reject(http.StatusUnauthorized, ErrorBody{Message: "x-api-key header is required"})
+	case key == "":
+		return x.reject(http.StatusUnauthorized, ErrorBody{Message: "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."})
+	case len(x.sim.opts.Keys) > 0 && !slices.Contains(x.sim.opts.Keys, key):
+		return x.reject(http.StatusUnauthorized, ErrorBody{})
+	}
+	return ""
+}
+
+// bearer is the token of an Authorization header; another scheme (SigV4) is
+// taken whole.
+func bearer(v string) string {
+	if len(v) >= 7 && strings.EqualFold(v[:7], "Bearer ") {
+		return strings.TrimSpace(v[7:])
+	}
+	return v
+}
+
+// route runs the faults that come before any answer, then the endpoint.
+func (x *exchange) route() End {
+	s := &x.script
+	path := apiPath(x.r.URL.Path)
+	chat := path == "/v1/chat/completions" && x.r.Method == http.MethodPost
+	messages := path == "/v1/messages" && x.r.Method == http.MethodPost
+	switch {
+	case s.Replay != nil:
+		x.answer = x.newReplayAnswer()
+		x.sim.update(func() { x.entry.Streamed = true })
+	case chat, messages:
+		x.answer = x.newAnswer()
+		x.sim.update(func() { x.entry.ResponseID, x.entry.Model = x.answer.id, x.answer.model })
+	}
+	if end := x.before(); end != "" {
+		return end
+	}
+	switch {
+	case s.Replay != nil:
+		return x.replay()
+	case chat && s.RejectStreamUsage && len(x.req.StreamOptions) > 0:
+		return x.reject(http.StatusBadRequest, ErrorBody{Message: "Unrecognized request argument supplied: stream_options"})
+	case chat && x.req.Stream:
+		return x.stream(x.answer.chatFrames(x.usagePlace(), x.script.Obfuscation))
+	case chat:
+		return x.whole(x.answer.chatBody(x.script.Usage))
+	case messages && x.req.Stream:
+		return x.stream(x.answer.messageFrames(x.script.PingEvery, x.script.Usage != UsageNone))
+	case messages:
+		return x.whole(x.answer.messageBody(x.script.Usage != UsageNone))
+	}
+	return x.aside(path)
+}
+
+// usagePlace resolves UsageAsked by what the request asked.
+func (x *exchange) usagePlace() UsagePlace {
+	switch asked := x.req.includeUsage(); {
+	case x.script.Usage != UsageAsked:
+		return x.script.Usage
+	case asked:
+		return UsageAlways
+	default:
+		return UsageNone
+	}
+}
+
+// before is all that can happen to a request ahead of its response head.
+func (x *exchange) before() End {
+	s := &x.script
+	if s.StallHead {
+		if end := x.stall(); end != "" {
+			return end
+		}
+	}
+	if end := x.sleep(s.HeaderDelay); end != "" {
+		return end
+	}
+	switch {
+	case s.Drop:
+		return EndDropped
+	case s.Status != 0 && s.ErrorAfterEvents == 0:
+		return x.reject(s.Status, s.Error)
+	}
+	return ""
+}
+
+// head writes the response head. A negative length leaves it open.
+func (x *exchange) head(status int, contentType string, length int) {
+	h := x.w.Header()
+	h.Set("Content-Type", contentType)
+	took := time.Since(x.entry.Started)
+	if x.dialect == anthropic {
+		h.Set("Request-Id", x.entry.RequestID)
+		h.Set("Anthropic-Organization-Id", "5f0c6a52-0000-4000-8000-000000000001")
+		for _, kind := range []string{"Requests", "Input-Tokens", "Output-Tokens"} {
+			h.Set("Anthropic-Ratelimit-"+kind+"-Limit", "400000")
+			h.Set("Anthropic-Ratelimit-"+kind+"-Remaining", "399000")
+			h.Set("Anthropic-Ratelimit-"+kind+"-Reset", time.Now().UTC().Add(time.Second).Format(time.RFC3339))
+		}
+	} else {
+		h.Set("X-Request-Id", x.entry.RequestID)
+		h.Set("Openai-Version", "2020-10-01")
+		h.Set("Openai-Organization", "org-simulator")
+		h.Set("Openai-Processing-Ms", strconv.FormatInt(took.Milliseconds(), 10))
+		for _, kind := range []string{"Requests", "Tokens"} {
+			h.Set("X-Ratelimit-Limit-"+kind, "30000")
+			h.Set("X-Ratelimit-Remaining-"+kind, "29999")
+			h.Set("X-Ratelimit-Reset-"+kind, "2ms")
+		}
+	}
+	if length >= 0 {
+		h.Set("Content-Length", strconv.Itoa(length))
+	}
+	for name, value := range x.script.Headers {
+		if value == "" {
+			h.Del(name)
+		} else {
+			h.Set(name, value)
+		}
+	}
+	x.status = status
+	x.w.WriteHeader(status)
+}
