@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -28,9 +29,10 @@ type connection struct {
 	conn   *streamlog.Conn
 	reader *streamlog.Reader
 
+	terminal atomic.Bool // the terminal event was written
+	resumes  bool        // set by attach: this is the resume of a break
+
 	// owned by serve
-	terminal bool // the terminal event was written
-	resumes  bool // set by attach: this is the resume of a break
 	wrote    bool // since the last look of the keepalive
 	out      []byte
 	deadline time.Time
@@ -42,7 +44,7 @@ func (cn *connection) open() (err error) {
 		return err
 	}
 	info := cn.stream.log.Info()
-	cn.terminal = info.Terminal && cn.start > info.Completing
+	cn.terminal.Store(info.Terminal && cn.start > info.Completing)
 	if err := cn.stream.attach(cn); err != nil {
 		cn.reader.Close()
 		return err
@@ -217,7 +219,9 @@ func (cn *connection) write(w io.Writer, rc *http.ResponseController, events []s
 		s.gw.metrics.TimeToFirstEvent.WithLabelValues(s.header.Provider, "client").Observe(time.Since(s.header.Accepted).Seconds())
 	}
 	for _, e := range events {
-		cn.terminal = cn.terminal || e.Terminal
+		if e.Terminal {
+			cn.terminal.Store(true)
+		}
 	}
 	cn.conn.Delivered(to)
 	return nil

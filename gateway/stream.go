@@ -210,7 +210,7 @@ func (s *stream) attach(c *connection) (err error) {
 		return nil
 	}
 	switch owner := s.owner(); {
-	case owner != nil && !owner.terminal:
+	case owner != nil && !owner.terminal.Load():
 		s.countBreak(leftClient) // a take-over
 		c.resumes = true
 	case s.lost != nil && c.start <= s.lost.position:
@@ -248,7 +248,7 @@ func (s *stream) detach(c *connection, cause string) {
 	}
 	owned := s.owner() == c
 	s.owners = slices.DeleteFunc(s.owners, is)
-	s.delivered = s.delivered || c.terminal
+	s.delivered = s.delivered || c.terminal.Load()
 	if owned && len(s.owners) == 0 && !s.delivered && cause != leftDone && s.stopped != stopCancelled {
 		s.lost = &breakage{time.Now(), c.conn.Position()}
 		s.countBreak(cause)
@@ -354,7 +354,7 @@ func (s *stream) countBreak(cause string) {
 
 func (g *Gateway) countResume(h *streamlog.Header, c *connection) {
 	result := "interrupted"
-	if c.terminal {
+	if c.terminal.Load() {
 		result = "completed"
 	}
 	g.metrics.Resumes.WithLabelValues(h.Provider, g.metrics.Model(h.Model), c.via, result).Inc()

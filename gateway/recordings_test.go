@@ -1,0 +1,240 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/recoup-gateway/recoup/gateway/dialect"
+	"github.com/recoup-gateway/recoup/internal/simulator"
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+)
+
+// recording is a recorded stream of one of the dialects that are drained.
+type recording struct {
+	simulator.Recording
+	path, request string
+	body          []byte
+	events        [][]byte
+	whole         bool // it has its terminal event, with its blank line
+}
+
+func recordings(t testing.TB) []recording {
+	t.Helper()
+	dir := os.Getenv("RECOUP_STREAMS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "shared", "streams")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("no recorded streams: set RECOUP_STREAMS")
+	}
+	all, err := simulator.Recordings(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []recording
+	for _, r := range all {
+		rec := recording{Recording: r}
+		var d dialect.Dialect
+		switch r.Dialect {
+		case "openai-chat":
+			d, rec.path, rec.request = dialect.OpenAI, chatPath, chatBody
+		case "anthropic":
+			d, rec.path, rec.request = dialect.Anthropic, messagesPath, messagesBody
+		default:
+			continue
+		}
+		if r.Framing != "sse" {
+			continue
+		}
+		if rec.body, err = r.Body(); err != nil {
+			t.Fatal(err)
+		}
+		rec.events = eventsOf(rec.body)
+		rec.whole = hasTerminal(d, rec)
+		out = append(out, rec)
+	}
+	if len(out) == 0 {
+		t.Fatal("no recordings of the dialects")
+	}
+	return out
+}
+
+func hasTerminal(d dialect.Dialect, rec recording) bool {
+	seen := d.Observe(dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}, "text/event-stream")
+	for _, p := range dialect.NewSSE(1 << 30).Feed(rec.body) {
+		if p.Whole && seen.Event(p.Data)&dialect.Terminal != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (r recording) script(t testing.TB, cuts ...int) simulator.Script {
+	t.Helper()
+	s, err := simulator.ReplayOf(r.Recording, cuts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestRecordingsAreRelayedByteForByte replays each recording with its writes
+// cut in odd places.
+func TestRecordingsAreRelayedByteForByte(t *testing.T) {
+	s := newSite(t)
+	for i, rec := range recordings(t) {
+		var cuts []int
+		for at := 1 + i%7; at < len(rec.body); at += 1 + (at*31+i)%977 {
+			cuts = append(cuts, at)
+		}
+		s.sim.Next(rec.script(t, cuts...))
+		resp, got, err := s.all(http.MethodPost, rec.path, rec.request, nil)
+		sameBytes(t, rec.File, got, rec.body)
+		if rec.whole != (err == nil) {
+			t.Errorf("%s: has its terminal event: %v, ended with %v", rec.File, rec.whole, err)
+		}
+		_, again, _ := s.all(http.MethodGet, "/recoup/streams/"+resp.Header.Get("Recoup-Stream-Id"), "", nil)
+		sameBytes(t, rec.File+" read again", again, rec.body)
+	}
+}
+
+// tenRecordings picks those that are whole, of both dialects, the shorter first.
+func tenRecordings(t testing.TB) []recording {
+	var out []recording
+	for _, rec := range recordings(t) {
+		if rec.whole && len(rec.events) < 80 {
+			out = append(out, rec)
+		}
+	}
+	if len(out) < 10 {
+		t.Fatalf("only %d recordings fit", len(out))
+	}
+	dialects := map[string]int{}
+	var ten []recording
+	for _, rec := range out {
+		if dialects[rec.Dialect]++; dialects[rec.Dialect] <= 5 {
+			ten = append(ten, rec)
+		}
+	}
+	return ten
+}
+
+// TestClientCutAtEveryEvent kills the client after each event and resumes by
+// key and by id: what was joined is the original, and the provider was called
+// once.
+func TestClientCutAtEveryEvent(t *testing.T) {
+	for _, rec := range tenRecordings(t) {
+		t.Run(rec.File, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			size := 0
+			for k, event := range rec.events {
+				size += len(event)
+				s.sim.Next(stallable(rec.script(t), size))
+				h := header{"Idempotency-Key": fmt.Sprint("run:", k)}
+				first := s.do(http.MethodPost, rec.path, rec.request, h)
+				head := readUntil(t, first.Body, size)
+				first.Body.Close()
+				if size < len(rec.body) {
+					s.releaseStalled()
+				}
+				id := first.Header.Get("Recoup-Stream-Id")
+
+				_, tail := s.must(200, http.MethodGet, fmt.Sprintf("/recoup/streams/%s?offset=%016d_%016d", id, k+1, size), "", nil)
+				sameBytes(t, fmt.Sprintf("cut after event %d, joined by id", k), append(head, tail...), rec.body)
+				resumed, byKey := s.must(200, http.MethodPost, rec.path, rec.request, h)
+				sameBytes(t, fmt.Sprintf("cut after event %d, by key", k), byKey, rec.body)
+				if got := resumed.Header.Get("Recoup-Resumed"); got != "key" || resumed.Header.Get("Recoup-Stream-Id") != id {
+					t.Fatalf("resumed by key: Recoup-Resumed %q, stream %q instead of %q", got, resumed.Header.Get("Recoup-Stream-Id"), id)
+				}
+				if n := s.sim.Calls(); n != k+1 {
+					t.Fatalf("cut after event %d: the provider was called %d times for %d calls", k, n, k+1)
+				}
+			}
+		})
+	}
+}
+
+// releaseStalled waits for the provider to stall, and lets it go on.
+func (s *site) releaseStalled() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := s.sim.WaitStalled(ctx, 1); err != nil {
+		s.t.Fatal(err)
+	}
+	s.sim.Release()
+}
+
+// stallable makes the provider wait after size bytes, if there are more.
+func stallable(sc simulator.Script, size int) simulator.Script {
+	if size < len(sc.Replay.Data) {
+		sc.StallAfterBytes = size
+	}
+	return sc
+}
+
+// TestProviderCutAtEveryEvent cuts the provider after each event, in three
+// ways: what has no terminal event must not look complete.
+func TestProviderCutAtEveryEvent(t *testing.T) {
+	for _, rec := range tenRecordings(t) {
+		t.Run(rec.File, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			terminal := terminalIndex(rec)
+			for _, cut := range []simulator.Cut{simulator.CutFIN, simulator.CutRST, simulator.CutClean} {
+				size := 0
+				for k, event := range rec.events {
+					size += len(event)
+					sc := rec.script(t)
+					sc.CutAfterBytes, sc.Cut = size, cut
+					s.sim.Next(sc)
+					resp, got, err := s.all(http.MethodPost, rec.path, rec.request, nil)
+					id := resp.Header.Get("Recoup-Stream-Id")
+					state := s.getInfo(id).State
+					if cut != simulator.CutRST { // a reset may take what was on its way
+						sameBytes(t, fmt.Sprintf("%s after event %d", cut, k), got, rec.body[:size])
+					} else if !bytes.HasPrefix(rec.body, got) {
+						t.Fatalf("%s after event %d: %d bytes that are no prefix", cut, k, len(got))
+					}
+					complete := k >= terminal && (cut != simulator.CutRST || state == streamlog.Completed)
+					if complete != (err == nil) || complete != (state == streamlog.Completed) {
+						t.Fatalf("%s after event %d (terminal: %d): body ended with %v, stream is %s", cut, k, terminal, err, state)
+					}
+					if !complete && !aborted(err) {
+						t.Fatalf("%s after event %d: the body ended with %v, which is no abort", cut, k, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+func terminalIndex(rec recording) int {
+	d, _ := dialect.Named(map[string]string{chatPath: "openai", messagesPath: "anthropic"}[rec.path])
+	seen := d.Observe(dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}, "text/event-stream")
+	for i, e := range rec.events {
+		if seen.Event(e)&dialect.Terminal != 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+func (s *site) getInfo(id string) streamlog.Info {
+	s.t.Helper()
+	parsed, err := streamlog.ParseID(id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	st := s.get(parsed)
+	defer st.Release()
+	return st.Info()
+}
