@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
+
 	"io"
 	"log/slog"
 	"net"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
 	"github.com/recoup-gateway/recoup/gateway"
@@ -237,30 +238,11 @@ func (s *site) awaitState(id string, want streamlog.State) streamlog.Info {
 // get opens a stream of the test's own caller, past the HTTP surface.
 func (s *site) get(id streamlog.ID) *streamlog.Stream {
 	s.t.Helper()
-	for _, st := range s.everyStream() {
-		if st == id {
-			l, err := s.log.Get(principalOf(s), id)
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			return l
-		}
-	}
-	s.t.Fatalf("no stream %s", id)
-	return nil
-}
-
-func (s *site) everyStream() []streamlog.ID {
-	s.t.Helper()
-	infos, err := s.log.List(principalOf(s), streamlog.ID{}, 1<<20, func(streamlog.Info) bool { return true })
+	l, err := s.log.Get(principalOf(s), id)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var ids []streamlog.ID
-	for _, i := range infos {
-		ids = append(ids, i.Header.ID)
-	}
-	return ids
+	return l
 }
 
 func principalOf(s *site) streamlog.Hash {
@@ -321,4 +303,10 @@ func eventsOf(data []byte) [][]byte {
 	return out
 }
 
-var _ = fmt.Sprint
+// expectMetric compares metrics with their text form.
+func (s *site) expectMetric(want string, names ...string) {
+	s.t.Helper()
+	if err := testutil.GatherAndCompare(s.registry, strings.NewReader(want), names...); err != nil {
+		s.t.Error(err)
+	}
+}

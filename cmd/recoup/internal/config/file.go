@@ -132,12 +132,12 @@ func (f *file) provider(name, key string, fields ast.MapNode) error {
 			f.unknown(name, at, memberNames())
 			continue
 		}
-		text, at, ok := f.plain(key+"."+name, members[i].help, it.Value())
+		text, at, ok := f.plain(key+"."+name, members[i].want, it.Value())
 		if !ok {
 			continue
 		}
 		if err := members[i].set(&p, text); err != nil {
-			f.problem(key+"."+name, at, err.Error())
+			f.problem(key+"."+name, at, err.Error()+": want "+members[i].want)
 		}
 		f.origins[key+"."+name] = at
 	}

@@ -50,7 +50,7 @@ var keys = []key{
 		"Free space in data_dir below which new streams are refused; below half of it running ones are stopped"},
 	{"retention", duration(time.Second, func(s *Settings) *time.Duration { return &s.Retention }), true,
 		"How long a stream can be resumed after its end"},
-	{"resume", choice(func(s *Settings) *gateway.Resume { return &s.Gateway.Resume }, gateway.ResumeMarked, gateway.ResumeOff), true,
+	{"resume", resume(func(s *Settings) *gateway.Resume { return &s.Gateway.Resume }), true,
 		"Which calls can be resumed: marked, by stream id or Idempotency-Key; off, none"},
 	{"orphan_grace", duration(0, func(s *Settings) *time.Duration { return &s.Gateway.OrphanGrace }), true,
 		"How long a stream that somebody could come back for is drained without a client"},
@@ -106,4 +106,16 @@ func keyNamed(name string) (key, bool) {
 		}
 	}
 	return key{}, false
+}
+
+// Flag returns a key's spelling on the command line: "--data-dir".
+func Flag(name string) string {
+	k, _ := keyNamed(name)
+	return "--" + k.flag()
+}
+
+// Env returns a key's spelling in the environment: "RECOUP_DATA_DIR".
+func Env(name string) string {
+	k, _ := keyNamed(name)
+	return k.env()
 }

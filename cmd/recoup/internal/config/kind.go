@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/recoup-gateway/recoup/gateway"
 )
 
 // kind is how the text of a key's value and the field of Settings that it fills
@@ -157,6 +159,19 @@ func choice[T ~string](field func(*Settings) *T, words ...T) kind {
 		}
 		return "", fmt.Errorf("%q: want %s", text, want)
 	}, func(v T) string { return string(v) })
+}
+
+// resume is a choice of which the design has one more.
+func resume(field func(*Settings) *gateway.Resume) kind {
+	k := choice(field, gateway.ResumeMarked, gateway.ResumeOff)
+	set := k.set
+	k.set = func(s *Settings, text string) error {
+		if text == "auto" {
+			return fmt.Errorf("%q is not in this version: want %s", text, k.name)
+		}
+		return set(s, text)
+	}
+	return k
 }
 
 // orList is "a, b or c".

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,7 +18,6 @@ const (
 // Loader reads the configuration of one process, once at its start and again
 // at each reload.
 type Loader struct {
-	flags   *pflag.FlagSet
 	given   map[string]*flagValues // by flag
 	environ map[string]string
 	path    *string // --config
@@ -41,7 +41,7 @@ func (v *flagValues) Set(text string) error {
 // NewLoader adds --config and a flag for each key to flags. environ is
 // what os.Environ returns.
 func NewLoader(flags *pflag.FlagSet, environ []string) *Loader {
-	l := &Loader{flags: flags, given: map[string]*flagValues{}, environ: map[string]string{}}
+	l := &Loader{given: map[string]*flagValues{}, environ: map[string]string{}}
 	for _, pair := range environ {
 		if name, text, ok := strings.Cut(pair, "="); ok && text != "" && strings.HasPrefix(name, envPrefix) {
 			l.environ[name] = text
@@ -65,8 +65,8 @@ func NewLoader(flags *pflag.FlagSet, environ []string) *Loader {
 
 // FlagError makes a flag parser's error say which flag was meant.
 func FlagError(flags *pflag.FlagSet, err error) error {
-	unknown, ok := err.(*pflag.NotExistError) //nolint:errorlint // pflag returns it as it is
-	if !ok {
+	unknown := (*pflag.NotExistError)(nil)
+	if !errors.As(err, &unknown) {
 		return err
 	}
 	var names []string

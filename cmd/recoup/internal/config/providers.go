@@ -16,8 +16,6 @@ import (
 // dialectNone is a provider whose calls are passed through and not drained.
 const dialectNone = "none"
 
-var dialectNames = []string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialectNone}
-
 var (
 	providerName = regexp.MustCompile(`^[a-z0-9-]+$`)
 	// reserved are first segments of paths that mean something else.
@@ -49,14 +47,14 @@ func defaultProviders() map[string]gateway.Provider {
 // member is one setting of a provider.
 type member struct {
 	name string
+	want string
 	set  func(p *gateway.Provider, text string) error
-	help string
 }
 
 var members = []member{
-	{"base_url", setBaseURL, "http:// or https:// URL; the path of a request is appended to it as it came"},
-	{"dialect", setDialect, "openai, anthropic, or none: calls are passed through, and none is drained. Default openai"},
-	{"on_cancel", setOnCancel, "what the provider does about the bill when its connection is closed in mid-answer: billing_stops, billed_in_full or unknown. Default unknown"},
+	{"base_url", "http://host or https://host", setBaseURL},
+	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialectNone}), setDialect},
+	{"on_cancel", orList([]string{string(gateway.BillingStops), string(gateway.BilledInFull), string(gateway.Unknown)}), setOnCancel},
 }
 
 func memberNames() []string {
@@ -70,7 +68,7 @@ func memberNames() []string {
 func setBaseURL(p *gateway.Provider, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("%q is not a base URL: want http://host or https://host", text)
+		return fmt.Errorf("%q is not a base URL", text)
 	}
 	u.Path = strings.TrimRight(u.Path, "/") // what is appended begins with one
 	p.BaseURL = u
@@ -83,8 +81,12 @@ func setDialect(p *gateway.Provider, text string) error {
 		return nil
 	}
 	d, ok := dialect.Named(text)
-	if !ok {
-		return fmt.Errorf("%q: want %s", text, orList(dialectNames))
+	switch {
+	case ok:
+	case text == "gemini":
+		return fmt.Errorf("%q is not in this version", text)
+	default:
+		return fmt.Errorf("%q is no dialect", text)
 	}
 	p.Dialect = d
 	return nil
@@ -96,14 +98,14 @@ func setOnCancel(p *gateway.Provider, text string) error {
 		p.OnCancel = v
 		return nil
 	}
-	return fmt.Errorf("%q: want %s, %s or %s", text, gateway.BillingStops, gateway.BilledInFull, gateway.Unknown)
+	return fmt.Errorf("%q is nothing that a provider does", text)
 }
 
 // provider returns what is known of a name so far, which for a new one is
 // little.
 func (s *Settings) provider(name string) (gateway.Provider, error) {
 	if !providerName.MatchString(name) {
-		return gateway.Provider{}, fmt.Errorf("%q is not a provider's name: want lower-case letters, digits and dashes", name)
+		return gateway.Provider{}, fmt.Errorf("%q is no provider's name, which has lower-case letters, digits and dashes", name)
 	}
 	if slices.Contains(reserved, name) {
 		return gateway.Provider{}, fmt.Errorf("%q can't be a provider's name: paths that begin with it mean something else", name)
@@ -126,7 +128,7 @@ func setProviders(s *Settings, text string) error {
 			err = setBaseURL(&p, base)
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: want name=url, such as openai=http://127.0.0.1:9000", err)
 		}
 		s.Gateway.Providers[name] = p
 	}

@@ -1,0 +1,39 @@
+# `make` lists what there is. Nothing here is needed to use Recoup: `go run ./cmd/recoup` is.
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build ./recoup
+	go build -o recoup ./cmd/recoup
+
+.PHONY: test
+test: ## run the tests, with the race detector
+	go test ./... -race
+
+.PHONY: full
+full: ## run the long forms of the tests too, twice
+	RECOUP_FULL=1 go test ./... -race -count=2 -timeout 60m
+
+.PHONY: lint
+lint: ## gofmt, go vet, golangci-lint
+	.ci/run lint
+
+.PHONY: docs
+docs: ## write the generated parts of docs/configuration.md
+	go test ./cmd/recoup/internal/config -run TestDocumentation -update
+
+.PHONY: demo
+demo: ## watch an answer survive its client
+	go run ./cmd/recoup demo
+
+.PHONY: bench-quick
+bench-quick: ## measure the gateway against a plain proxy, in a few minutes
+	go run ./cmd/recoup bench --quick
+
+.PHONY: ci
+ci: ## all that must pass, as .ci/run does it
+	.ci/run

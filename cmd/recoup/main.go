@@ -1,0 +1,83 @@
+// Command recoup runs the Recoup gateway: flags, configuration, signals and
+// wiring, no logic.
+//
+// It exits with 0, with 1 if something failed, and with 2 if it was called or
+// configured wrongly. What went wrong is on standard error.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
+)
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	p := program{environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}
+	os.Exit(p.run(context.Background(), os.Args[1:]))
+}
+
+// program is a run of the command with what it gets from its process, so that a
+// test can be that process.
+type program struct {
+	environ        []string
+	stdout, stderr io.Writer
+	signals        <-chan os.Signal // for serve; nil: those that the process gets
+
+	began bool // the arguments were understood
+}
+
+// run returns the exit code.
+func (p *program) run(ctx context.Context, args []string) int {
+	root := p.rootCommand()
+	root.SetArgs(args)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if refused := (*config.Error)(nil); errors.As(err, &refused) {
+		fmt.Fprintf(p.stderr, "recoup: the configuration is refused\n%s", refused.Report())
+		return exitUsage
+	}
+	fmt.Fprintf(p.stderr, "recoup: %v\n", err)
+	if !p.began {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func (p *program) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "recoup",
+		Short:         "An endpoint between agents and LLM providers that keeps answers whose client died",
+		SilenceErrors: true, // run prints them
+		SilenceUsage:  true,
+		Version:       version(),
+		// Runs when flags and arguments have been understood. A command that
+		// has its own must set began too.
+		PersistentPreRun: func(*cobra.Command, []string) { p.began = true },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return config.FlagError(c.Flags(), err) })
+	root.AddCommand(
+		p.serveCommand(),
+		versionCommand(),
+		newBenchCommand(),
+		newDemoCommand(),
+		newSimulateCommand(),
+	)
+	return root
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const (
+	secretName  = "secret"
+	secretBytes = 32
+)
+
+// loadSecret returns the secret of a data directory, which keys the hashes of
+// credentials, idempotency keys and bodies in its log: with another one, no
+// client would find its streams again. It is made at the first start.
+func loadSecret(dir string) ([]byte, error) {
+	path := filepath.Join(dir, secretName)
+	secret, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := createSecret(dir, path); err != nil {
+			return nil, fmt.Errorf("make the secret of the data directory: %w", err)
+		}
+		secret, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the secret of the data directory: %w", err)
+	}
+	if len(secret) != secretBytes {
+		return nil, fmt.Errorf("%s is damaged: it has %d bytes and should have %d. Put it back from a backup; "+
+			"with a new secret (remove the file) no client finds the streams that are there now", path, len(secret), secretBytes)
+	}
+	return secret, nil
+}
+
+// createSecret makes path appear with all of its content and durably, or not at
+// all. If another process is faster, that one's secret stays.
+func createSecret(dir, path string) error {
+	secret := make([]byte, secretBytes)
+	if _, err := rand.Read(secret); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, secretName+".*.tmp") // O_EXCL, mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(secret)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
