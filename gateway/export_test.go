@@ -10,3 +10,10 @@ import (
 func PrincipalForTest(secret []byte, token string) streamlog.Hash {
 	return hasher{secret}.principal(&http.Request{Header: http.Header{"Authorization": {"Bearer " + token}}})
 }
+
+// StreamsForTest is the number of streams that are drained or read.
+func (g *Gateway) StreamsForTest() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.streams)
+}

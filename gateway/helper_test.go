@@ -294,13 +294,16 @@ func with(h header, more ...string) header {
 	return out
 }
 
-func eventsOf(data []byte) [][]byte {
-	var out [][]byte
+// eventsOf cuts a body into its events; what is left at the end is one too.
+func eventsOf(data []byte) (events [][]byte) {
 	sp := dialect.NewSSE(1 << 30)
-	for _, p := range append(sp.Feed(data), sp.Flush()...) {
-		out = append(out, append([]byte(nil), p.Data...))
+	for _, p := range sp.Feed(data) {
+		events = append(events, bytes.Clone(p.Data))
 	}
-	return out
+	for _, p := range sp.Flush() {
+		events = append(events, bytes.Clone(p.Data))
+	}
+	return events
 }
 
 // expectMetric compares metrics with their text form.

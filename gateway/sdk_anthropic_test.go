@@ -98,6 +98,7 @@ func anthropicFault(err error) sdkFault {
 		f := sdkFault{
 			Kind: faultAPI, Status: api.StatusCode, Type: string(api.Type()), Message: body.Error.Message,
 			RetryAfter: api.Response.Header.Get("Retry-After"), RequestID: api.RequestID,
+			ShouldRetry: api.Response.Header.Get("X-Should-Retry"),
 		}
 		if api.StatusCode < 400 {
 			f.Kind = faultEvent

@@ -98,7 +98,8 @@ func startAgent(ctx context.Context, t *testing.T, base string, j job) *agent {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
-	cmd.Env = append(cmd.Env, agentEnv+"="+string(text), prefix+"_BASE_URL="+base, prefix+"_API_KEY=sk-alice")
+	cmd.Env = append(cmd.Env, agentEnv+"="+string(text), prefix+"_BASE_URL="+base, prefix+"_API_KEY=sk-alice",
+		"GORACE=atexit_sleep_ms=0") // or each takes a second to end under -race
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

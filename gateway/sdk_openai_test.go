@@ -101,6 +101,7 @@ func openAIFault(err error) sdkFault {
 		return sdkFault{
 			Kind: faultAPI, Status: api.StatusCode, Type: api.Type, Code: api.Code, Message: api.Message,
 			RetryAfter: api.Response.Header.Get("Retry-After"), RequestID: api.Response.Header.Get("X-Request-Id"),
+			ShouldRetry: api.Response.Header.Get("X-Should-Retry"),
 		}
 	case errors.As(err, &event):
 		var body struct {

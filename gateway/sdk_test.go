@@ -56,6 +56,7 @@ type sdkFault struct {
 	Status                int
 	Type, Code, Message   string
 	RetryAfter, RequestID string // of the response, if there was one
+	ShouldRetry           string // its X-Should-Retry
 }
 
 // An sdk is an official client library.
@@ -176,7 +177,7 @@ func scenarios(k sdk) []scenario {
 		{name: "bad key", scripts: once(status(401)), fault: sdkFault{Kind: faultAPI, Status: 401}},
 		{name: "rate limit, for good", scripts: thrice(status(429)), fault: sdkFault{Kind: faultAPI, Status: 429}},
 		{name: "rate limit, wait a second", mode: "sse", scripts: []simulator.Script{wait, {Tokens: 40}}, finish: "end", output: 40},
-		{name: "rate limit, wait too long", mode: "sse", scripts: once(simulator.Script{Status: 429, Headers: map[string]string{"Retry-After": "900", "X-Should-Retry": "false"}}),
+		{name: "rate limit, not to be retried", mode: "sse", scripts: once(simulator.Script{Status: 429, Headers: map[string]string{"Retry-After": "900", "X-Should-Retry": "false"}}),
 			fault: sdkFault{Kind: faultAPI, Status: 429, RetryAfter: "900"}},
 		{name: "server error", scripts: thrice(status(500)), fault: sdkFault{Kind: faultAPI, Status: 500}},
 		{name: "server error, once", scripts: []simulator.Script{status(500), {Tokens: 40}}, finish: "end", output: 40},
@@ -297,34 +298,32 @@ func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
-// refusal is an answer of the gateway's own: its type by dialect and status, a
-// part of its message, and how often an SDK asks that may retry once.
+// refusal is an answer of the gateway's own.
 type refusal struct {
-	name      string
-	call      sdkCall
-	base      string
-	status    int
-	code      string
-	types     map[string]string
-	message   string
-	sent      int64
-	retryable string // Retry-After
+	name       string
+	call       sdkCall
+	base       string // behind the gateway's URL
+	status     int
+	code       string
+	types      map[string]string // by SDK
+	message    string            // a part of it
+	retryAfter string            // "": a retry can't help
 }
 
 func refusals() []refusal {
 	invalid := map[string]string{"openai": "invalid_request_error", "anthropic": "invalid_request_error"}
 	missing := map[string]string{"openai": "invalid_request_error", "anthropic": "not_found_error"}
 	return []refusal{
-		{name: "malformed body", call: sdkCall{Body: `{"model":"m","messages":[`}, status: 400, code: "invalid_request", types: invalid, message: "not valid JSON", sent: 1},
-		{name: "no object", call: sdkCall{Body: `[1,2]`}, status: 400, code: "invalid_request", types: invalid, message: "not a JSON object", sent: 1},
-		{name: "no such path", base: "/nowhere", status: 404, code: "unknown_provider", types: missing, message: `No provider "nowhere" is configured`, sent: 1},
-		{name: "no such path, streamed", base: "/nowhere", call: sdkCall{Stream: true}, status: 404, code: "unknown_provider", types: missing, message: `No provider "nowhere" is configured`, sent: 1},
+		{name: "malformed body", call: sdkCall{Body: `{"model":"m","messages":[`}, status: 400, code: "invalid_request", types: invalid, message: "not valid JSON"},
+		{name: "no object", call: sdkCall{Body: `[1,2]`}, status: 400, code: "invalid_request", types: invalid, message: "not a JSON object"},
+		{name: "no such path", base: "/nowhere", status: 404, code: "unknown_provider", types: missing, message: `No provider "nowhere" is configured`},
+		{name: "no such path, streamed", base: "/nowhere", call: sdkCall{Stream: true}, status: 404, code: "unknown_provider", types: missing, message: `No provider "nowhere" is configured`},
 		{name: "too large", call: sdkCall{Prompt: strings.Repeat("word ", 2000)}, status: 413, code: "request_too_large",
-			types: map[string]string{"openai": "invalid_request_error", "anthropic": "request_too_large"}, message: "larger than 8192 bytes", sent: 1},
-		{name: "key reused", call: sdkCall{Key: "used", Stream: true, Prompt: "another"}, status: 422, code: "idempotency_key_reused", types: invalid, message: "with another body", sent: 1},
-		{name: "key reused in another mode", call: sdkCall{Key: "used"}, status: 422, code: "idempotency_key_reused", types: invalid, message: "another value of stream", sent: 1},
+			types: map[string]string{"openai": "invalid_request_error", "anthropic": "request_too_large"}, message: "larger than 8192 bytes"},
+		{name: "key reused", call: sdkCall{Key: "used", Stream: true, Prompt: "another"}, status: 422, code: "idempotency_key_reused", types: invalid, message: "with another body"},
+		{name: "key reused in another mode", call: sdkCall{Key: "used"}, status: 422, code: "idempotency_key_reused", types: invalid, message: "another value of stream"},
 		{name: "provider unreachable", base: "/dead", status: 502, code: "provider_unreachable",
-			types: map[string]string{"openai": "server_error", "anthropic": "api_error"}, message: `The provider "dead" could not be reached`, sent: 2, retryable: "1"},
+			types: map[string]string{"openai": "server_error", "anthropic": "api_error"}, message: `The provider "dead" could not be reached`, retryAfter: "1"},
 	}
 }
 
@@ -350,25 +349,30 @@ func TestSDKsUnderstandTheGatewaysOwnErrors(t *testing.T) {
 		}
 		t.Run("draining", func(t *testing.T) {
 			refused(t, s, k, refusal{status: 503, code: "gateway_draining", types: map[string]string{"openai": "server_error", "anthropic": "overloaded_error"},
-				message: "shutting down", sent: 2, retryable: "1"})
+				message: "shutting down", retryAfter: "1"})
 		})
 	})
 }
 
+// refused makes a call with an SDK that may retry once.
 func refused(t *testing.T, s *site, k sdk, r refusal) {
 	counter, once := &counting{next: s.client.Transport}, 1
 	r.call.Base, r.call.Client, r.call.Retries = s.server.URL+r.base+k.root, &http.Client{Transport: counter}, &once
 	s.sim.Reset()
 	got := k.ask(t.Context(), r.call).Fault
-	want := sdkFault{Kind: faultAPI, Status: r.status, Type: r.types[k.name], Code: r.code, Message: got.Message, RetryAfter: r.retryable}
+	want := sdkFault{Kind: faultAPI, Status: r.status, Type: r.types[k.name], Code: r.code, Message: got.Message, RetryAfter: r.retryAfter, ShouldRetry: "false"}
+	sent := int64(1)
+	if r.retryAfter != "" {
+		want.ShouldRetry, sent = "", 2
+	}
 	if k.name == "anthropic" {
 		want.Code = "" // its errors have none
 	}
 	if got != want || !strings.Contains(got.Message, r.message) {
 		t.Errorf("%+v, want %+v with %q", got, want, r.message)
 	}
-	if n := counter.sent.Load(); n != r.sent {
-		t.Errorf("%d requests, want %d", n, r.sent)
+	if n := counter.sent.Load(); n != sent {
+		t.Errorf("%d requests, want %d", n, sent)
 	}
 	if n := s.sim.Calls(); n != 0 {
 		t.Errorf("the provider was called %d times", n)
