@@ -119,6 +119,9 @@ func readBody(c echo.Context, limit int64) ([]byte, error) {
 	case err != nil:
 		return nil, &httpError{status: http.StatusBadRequest, code: "request_cut", message: "The request body could not be read to its end.", err: err}
 	}
+	if err := r.Context().Err(); err != nil {
+		return nil, errClientGone // nothing was bought yet, and nobody is there to have it
+	}
 	return body, nil
 }
 

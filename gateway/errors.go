@@ -63,6 +63,8 @@ func (g *Gateway) handleError(err error, c echo.Context) {
 	var he *echo.HTTPError
 	switch {
 	case errors.As(err, &e):
+	case errors.Is(err, errClientGone):
+		e = &httpError{status: 499, code: "client_gone", message: "The client has left."}
 	case errors.As(err, &he):
 		e = &httpError{status: he.Code, code: "gateway_error", message: fmt.Sprint(he.Message), err: he.Internal}
 	default:

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,8 +99,11 @@ func (g *Gateway) end(s *streamlog.Stream, e streamlog.End) error {
 	if e.State != streamlog.Completed {
 		g.metrics.UpstreamErrors.WithLabelValues(h.Provider, errorType(e, info.Head)).Inc()
 	}
-	g.logger.Info("stream ended", "stream", h.ID.String(), "provider", h.Provider, "model", h.Model, "state", string(e.State),
-		"cause", e.Cause, "detail", e.Detail, "events", info.Events, "bytes", info.Bytes, traceAttr(h.Traceparent))
+	attrs := []any{"stream", h.ID.String(), "provider", h.Provider, "model", h.Model, "state", string(e.State), "events", info.Events, "bytes", info.Bytes}
+	if e.State != streamlog.Completed {
+		attrs = append(attrs, "cause", e.Cause, "detail", e.Detail)
+	}
+	g.logger.Info("stream ended", append(attrs, traceAttr(h.Traceparent))...)
 	return nil
 }
 
@@ -157,8 +162,9 @@ func (g *Gateway) waitLive(ctx context.Context) error {
 
 func (g *Gateway) interruptAll() {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, s := range g.streams {
+	streams := slices.Collect(maps.Values(g.streams))
+	g.mu.Unlock()
+	for _, s := range streams {
 		s.stop(stopShutdown)
 	}
 }

@@ -1,232 +1,221 @@
 package bench
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
+	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/dgraph-io/badger/v4"
-
-	"github.com/recoup-gateway/recoup/internal/streamlog"
 )
 
-// An engine is one way to keep events; the benchmark drives each with the same
-// streams. open returns what makes a stream's append function and a function
-// that closes all.
-type engine struct {
-	name string
-	open func(dir string, sync bool) (newStream func() (func(event []byte) error, error), stop func() error, err error)
+// AppendResult is what one engine did, as medians of the rounds.
+type AppendResult struct {
+	Engine          string  `json:"engine"`
+	SyncWrites      bool    `json:"sync_writes"`
+	EventsPerSecond float64 `json:"events_per_second"`
+	CPUPerThousand  float64 `json:"cpu_ms_per_1000_events"` // with the load, and with closing
+	DiskPerByte     float64 `json:"disk_bytes_per_payload_byte"`
+
+	rounds []appendRound
 }
 
-func engines() []engine {
-	return []engine{
-		{"file, a write per group", openFile},
-		{"badger, a transaction per event", openPlainBadger},
-		{"recoup stream log", openStreamLog},
+// appendRound is one round of one engine.
+type appendRound struct {
+	perSecond float64
+	cpu       float64 // ms per 1,000 events
+	disk      float64 // bytes per payload byte
+}
+
+// sampleEvery says which streams of a log are read back.
+const sampleEvery = 40
+
+// appends drives all engines in turns.
+func (r *runner) appends(ctx context.Context) ([]AppendResult, error) {
+	var results []AppendResult
+	for _, synced := range []bool{false, true} {
+		for _, e := range engines() {
+			if e.compared || r.plan.record && !synced {
+				results = append(results, AppendResult{Engine: e.name, SyncWrites: synced})
+			}
+		}
 	}
+	for round := range r.plan.rounds {
+		for i := range results {
+			res := &results[(i+round)%len(results)]
+			e := engineNamed(res.Engine)
+			r.say("append, round %d of %d: %s, sync_writes %t", round+1, r.plan.rounds, e.name, res.SyncWrites)
+			one, err := r.append(ctx, e, res.SyncWrites)
+			if err != nil {
+				return nil, fmt.Errorf("append: %s: %w", e.name, err)
+			}
+			res.rounds = append(res.rounds, one)
+		}
+	}
+	for i := range results {
+		res := &results[i]
+		res.EventsPerSecond = medianOf(res.rounds, func(a appendRound) float64 { return a.perSecond })
+		res.CPUPerThousand = medianOf(res.rounds, func(a appendRound) float64 { return a.cpu })
+		res.DiskPerByte = medianOf(res.rounds, func(a appendRound) float64 { return a.disk })
+	}
+	return results, nil
 }
 
-func openStreamLog(dir string, sync bool) (func() (func([]byte) error, error), func() error, error) {
-	l, err := streamlog.Open(dir, streamlog.Options{Retention: time.Hour, SyncWrites: sync})
+func engineNamed(name string) engine {
+	for _, e := range engines() {
+		if e.name == name {
+			return e
+		}
+	}
+	panic("bench: no engine " + name) // names are constants of this package
+}
+
+// append drives one engine for about the plan's time: each stream appends an
+// event, waits until it is stored, and appends the next. CPU is counted until the
+// engine is closed, so what it has put off is counted as well.
+func (r *runner) append(ctx context.Context, e engine, synced bool) (_ appendRound, err error) {
+	dir, err := os.MkdirTemp(r.dir, "append-")
 	if err != nil {
-		return nil, nil, err
+		return appendRound{}, err
 	}
-	newStream := func() (func([]byte) error, error) {
-		s, err := l.Create(streamlog.Header{Provider: "bench", Model: "bench", Streamed: true})
-		if err != nil {
-			return nil, err
-		}
-		events := make([]streamlog.Event, 1)
-		return func(event []byte) error {
-			events[0] = streamlog.Event{Data: event, Text: true}
-			return s.Append(events)
-		}, nil
-	}
-	return newStream, l.Close, nil
-}
-
-// openPlainBadger is what one would write first: a key and a transaction for
-// each event, default options.
-func openPlainBadger(dir string, sync bool) (func() (func([]byte) error, error), func() error, error) {
-	db, err := badger.Open(badger.DefaultOptions(dir).WithSyncWrites(sync).WithLogger(nil))
+	defer func() { _ = os.RemoveAll(dir) }() // the runner removes what is left
+	st, err := e.open(dir, synced)
 	if err != nil {
-		return nil, nil, err
+		return appendRound{}, err
 	}
-	newStream := func() (func([]byte) error, error) {
-		id, err := streamlog.NewID()
-		if err != nil {
-			return nil, err
-		}
-		var seq uint64
-		return func(event []byte) error {
-			key := binary.BigEndian.AppendUint64(id[:16:16], seq)
-			seq++
-			return db.Update(func(txn *badger.Txn) error { return txn.Set(key, event) })
-		}, nil
-	}
-	return newStream, db.Close, nil
-}
-
-// fileLog is the least that a durable log can do: one goroutine takes what is
-// queued and writes it to a file with one call.
-type fileLog struct {
-	mu     sync.Mutex
-	filled sync.Cond
-	queue  []fileOp
-	closed bool
-}
-
-type fileOp struct {
-	event []byte
-	done  chan error
-}
-
-func openFile(dir string, sync bool) (func() (func([]byte) error, error), func() error, error) {
-	f, err := os.Create(filepath.Join(dir, "log"))
+	appends, err := st.create(ctx, r.plan.appendStreams)
 	if err != nil {
-		return nil, nil, err
+		return appendRound{}, firstError(err, st.close())
 	}
-	l := &fileLog{}
-	l.filled.L = &l.mu
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		l.write(f, sync)
-	}()
-	stop := func() error {
-		l.mu.Lock()
-		l.closed = true
-		l.filled.Signal()
-		l.mu.Unlock()
-		<-ended
-		return f.Close()
+	w := writing{appends: appends, counts: make([]int, len(appends)), pools: make([][][]byte, len(appends))}
+	for i := range w.pools {
+		w.pools[i] = eventPool(i)
 	}
-	newStream := func() (func([]byte) error, error) {
-		done := make(chan error, 1)
-		return func(event []byte) error {
-			l.mu.Lock()
-			l.queue = append(l.queue, fileOp{event, done})
-			l.filled.Signal()
-			l.mu.Unlock()
-			return <-done
-		}, nil
+	runtime.GC() // what the engine before has left is not this one's
+	err = w.closedLoop(ctx, r.plan.appendTime/4)
+	warm := w.events()
+	began, cpu := time.Now(), ownCPU()
+	if err == nil {
+		err = w.closedLoop(ctx, r.plan.appendTime)
 	}
-	return newStream, stop, nil
+	elapsed := time.Since(began)
+	if err := firstError(err, st.close(), context.Cause(ctx)); err != nil {
+		return appendRound{}, err
+	}
+	cpu = ownCPU() - cpu
+	r.verified.add(0, int64(w.events()), 0)
+	events := float64(w.events() - warm)
+	one := appendRound{
+		perSecond: events / elapsed.Seconds(),
+		cpu:       ratio(cpu.Seconds()*1e6, events),
+		disk:      ratio(float64(diskUsage(dir)), float64(w.bytes())),
+	}
+	return one, r.readBack(st, w)
 }
 
-func (l *fileLog) write(f *os.File, sync bool) {
-	var ops []fileOp
-	var buf []byte
-	for {
-		l.mu.Lock()
-		for len(l.queue) == 0 && !l.closed {
-			l.filled.Wait()
-		}
-		ops, l.queue = l.queue, ops[:0]
-		l.mu.Unlock()
-		if len(ops) == 0 {
-			return
-		}
-		buf = buf[:0]
-		for _, o := range ops {
-			buf = binary.AppendUvarint(buf, uint64(len(o.event)))
-			buf = append(buf, o.event...)
-		}
-		_, err := f.Write(buf)
-		if err == nil && sync {
-			err = f.Sync()
-		}
-		for _, o := range ops {
-			o.done <- err
-		}
-	}
+// writing is streams that append the events of their pools over and over.
+type writing struct {
+	appends []appendFunc
+	pools   [][][]byte
+	counts  []int // events of each stream that are stored
 }
 
-// appendResult is one round of one engine.
-type appendResult struct {
-	events  int64
-	payload int64
-	elapsed time.Duration
-	cpu     time.Duration
-	disk    int64 // bytes that the files take on disk at the end
+func (w writing) events() (n int) {
+	for _, c := range w.counts {
+		n += c
+	}
+	return n
 }
 
-// appendRound drives one engine for about d: each of n streams appends an
-// event, waits until that is acknowledged, and appends the next.
-func appendRound(ctx context.Context, e engine, n int, d time.Duration, sync_ bool) (appendResult, error) {
-	dir, err := os.MkdirTemp("", "recoup-bench-")
-	if err != nil {
-		return appendResult{}, err
-	}
-	defer os.RemoveAll(dir)
-	newStream, stop, err := e.open(dir, sync_)
-	if err != nil {
-		return appendResult{}, fmt.Errorf("open %s: %w", e.name, err)
-	}
-	appends := make([]func([]byte) error, n)
-	for i := range appends {
-		if appends[i], err = newStream(); err != nil {
-			return appendResult{}, fmt.Errorf("%s: %w", e.name, err)
+func (w writing) bytes() (n int64) {
+	for i, pool := range w.pools {
+		for k, ev := range pool {
+			n += int64(len(ev)) * int64((w.counts[i]+len(pool)-1-k)/len(pool))
 		}
 	}
+	return n
+}
+
+// closedLoop runs all streams for d.
+func (w writing) closedLoop(ctx context.Context, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	var r appendResult
-	var events, payload atomic.Int64
-	errs := make(chan error, n)
-	began, cpu := time.Now(), cpuTime()
+	failed := make(chan error, len(w.appends))
 	var wg sync.WaitGroup
-	for i, add := range appends {
+	for i, add := range w.appends {
 		wg.Go(func() {
-			pool := eventPool(uint64(i))
-			for k := 0; ctx.Err() == nil; k++ {
-				ev := pool[k%len(pool)]
-				if err := add(ev); err != nil {
-					errs <- err
-					return
+			pool, n := w.pools[i], w.counts[i]
+			for ; ctx.Err() == nil; n++ {
+				if err := add(pool[n%len(pool)]); err != nil {
+					failed <- err
+					break
 				}
-				events.Add(1)
-				payload.Add(int64(len(ev)))
 			}
+			w.counts[i] = n
 		})
 	}
 	wg.Wait()
-	r.elapsed, r.cpu = time.Since(began), cpuTime()-cpu
-	r.events, r.payload = events.Load(), payload.Load()
-	if err := stop(); err != nil {
-		return r, fmt.Errorf("close %s: %w", e.name, err)
-	}
-	r.disk = diskUsage(dir)
 	select {
-	case err := <-errs:
-		return r, fmt.Errorf("%s: %w", e.name, err)
+	case err := <-failed:
+		return err
 	default:
-		return r, nil
+		return nil
 	}
 }
 
-// eventPool makes events like those of a provider: a constant frame per stream,
-// a word or two of text each, and the padding that OpenAI adds.
-func eventPool(seed uint64) [][]byte {
-	r := rand.New(rand.NewPCG(seed, 1))
-	id := fmt.Sprintf("chatcmpl-%016x%08x", r.Uint64(), r.Uint32())
-	pool := make([][]byte, 64)
-	for i := range pool {
-		text := make([]byte, 2+r.IntN(8))
-		for k := range text {
-			text[k] = "etaoin shrdlucmfwyp"[r.IntN(19)]
-		}
-		pad := make([]byte, 2+r.IntN(14))
-		for k := range pad {
-			pad[k] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"[r.IntN(62)]
-		}
-		pool[i] = fmt.Appendf(nil, "data: {\"id\":%q,\"object\":\"chat.completion.chunk\",\"created\":1790000000,\"model\":\"gpt-5.5-2026-04-23\",\"service_tier\":\"default\",\"system_fingerprint\":null,\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%s\"},\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"%s\"}\n\n", id, text, pad)
+// readBack compares a sample of what a closed store holds with what was
+// acknowledged: nothing less, nothing else, nothing more.
+func (r *runner) readBack(st store, w writing) error {
+	seen := map[int]int{}
+	var size int64
+	err := st.read(
+		func(stream int) bool { return stream%sampleEvery == 0 },
+		func(stream int, event []byte) error {
+			n := seen[stream]
+			if want := w.pools[stream][n%poolSize]; !bytes.Equal(event, want) {
+				return fmt.Errorf("%w: stream %d, event %d is %q, stored was %q", ErrDiffers, stream, n, event, want)
+			}
+			seen[stream]++
+			size += int64(len(event))
+			return nil
+		})
+	if err != nil {
+		return err
 	}
-	return pool
+	for stream, want := range w.counts {
+		if stream%sampleEvery == 0 && seen[stream] != want {
+			return fmt.Errorf("%w: stream %d has %d events, %d were stored", ErrDiffers, stream, seen[stream], want)
+		}
+	}
+	r.verified.add(int64(len(seen)), 0, size)
+	return nil
+}
+
+func medianOf[T any](rounds []T, of func(T) float64) float64 {
+	v := make([]float64, len(rounds))
+	for i, x := range rounds {
+		v[i] = of(x)
+	}
+	return median(v)
+}
+
+// medianRatio is the median of the ratios within each round.
+func medianRatio[T any](a, b []T, of func(T) float64) float64 {
+	var v []float64
+	for i := range min(len(a), len(b)) {
+		if base := of(b[i]); base > 0 {
+			v = append(v, of(a[i])/base)
+		}
+	}
+	return median(v)
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
