@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -41,16 +42,12 @@ func (g *Gateway) generate(c echo.Context, p Provider, path, endpoint string) er
 	}
 	lock := g.admitting.of(call.header.Key)
 	lock.Lock()
-	s, err := g.byKey(call)
-	switch {
-	case err != nil:
-		lock.Unlock()
-		return err
-	case s != nil:
-		lock.Unlock()
-		return g.resumeByKey(c, s)
+	conn, reason, err := g.resumeByKey(c, call)
+	if conn == nil && err == nil {
+		if conn, err = g.admit(c, call); err == nil {
+			conn.reason = reason
+		}
 	}
-	conn, err := g.admit(c, call)
 	lock.Unlock()
 	if err != nil {
 		return err
@@ -93,7 +90,7 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	h := &call.header
 	h.Principal = g.hash.principal(r)
 	h.Fingerprint = g.hash.sum("fingerprint", h.Principal.String(), p.Name, endpoint,
-		r.Header.Get("Anthropic-Version"), r.Header.Get("Anthropic-Beta"), string(canonical))
+		r.Header.Get("Anthropic-Version"), strings.Join(r.Header.Values("Anthropic-Beta"), ","), string(canonical))
 	if key := ownHeader(r.Header, "Idempotency-Key"); key != "" && cfg.Resume != ResumeOff {
 		h.Key = g.hash.sum("key", h.Principal.String(), key)
 	}
@@ -102,7 +99,7 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	h.Traceparent, h.Tracestate = traceOf(r.Header)
 	h.Policy = streamlog.Policy{
 		OnCancel:     string(p.OnCancel),
-		Reclaimable:  !h.Key.IsZero() || onDisconnect == disconnectContinue,
+		Reclaimable:  !h.Key.IsZero() || onDisconnect == disconnectContinue && cfg.Resume != ResumeOff,
 		OnDisconnect: onDisconnect,
 	}
 	return call, nil
@@ -133,41 +130,66 @@ func requestError(err error) error {
 	return err
 }
 
-// byKey returns the stream that the call's key names, or nil if the key names a
-// new one: when it was not seen before, or what it named can't be completed.
-func (g *Gateway) byKey(call *call) (*stream, error) {
+// Why a call does not continue the earlier one with its key.
+const (
+	reasonEnded   = "ended"   // that one was interrupted, failed, was cancelled or is damaged
+	reasonExpired = "expired" // its answer is no longer kept
+)
+
+// resumeByKey connects to the stream that the call's key names. It returns no
+// connection if the key names a new stream, and why, if it was seen before.
+func (g *Gateway) resumeByKey(c echo.Context, call *call) (conn *connection, reason string, err error) {
+	s, reason, err := g.byKey(call)
+	if s == nil || err != nil {
+		return nil, reason, err
+	}
+	conn, err = g.connect(c, s, viaKey)
+	if errors.Is(err, errDead) {
+		return nil, reasonEnded, nil
+	}
+	return conn, "", err
+}
+
+// byKey returns the stream that the call's key names, or nil and why if the key
+// names a new one.
+func (g *Gateway) byKey(call *call) (s *stream, reason string, err error) {
 	l, err := g.log.ByKey(call.header.Principal, call.header.Key)
-	if errors.Is(err, streamlog.ErrNotFound) || errors.Is(err, streamlog.ErrDamaged) {
-		return nil, nil
+	switch {
+	case errors.Is(err, streamlog.ErrNotFound):
+		return nil, "", nil
+	case errors.Is(err, streamlog.ErrExpired):
+		return nil, reasonExpired, nil
+	case errors.Is(err, streamlog.ErrDamaged):
+		return nil, reasonEnded, nil
+	case err != nil:
+		return nil, "", logError(err)
 	}
-	if err != nil {
-		return nil, logError(err)
-	}
-	s, err := g.hold(l)
-	if err != nil {
-		return nil, logError(err)
+	if s, err = g.hold(l); err != nil {
+		return nil, "", logError(err)
 	}
 	if s.dead() {
 		s.release()
-		return nil, nil
+		return nil, reasonEnded, nil
 	}
-	if s.header.Fingerprint != call.header.Fingerprint {
+	if err := sameCall(s, call); err != nil {
 		s.release()
-		return nil, &httpError{status: http.StatusUnprocessableEntity, code: "idempotency_key_reused", message: "This Idempotency-Key was used for a call with another body. Use a new key for a new call."}
+		return nil, "", err
 	}
-	if s.header.Streamed != call.header.Streamed {
-		s.release()
-		return nil, &httpError{status: http.StatusUnprocessableEntity, code: "idempotency_key_reused", message: "This Idempotency-Key was used for the same call with another value of stream. Repeat the call as it was, or use a new key."}
-	}
-	return s, nil
+	return s, "", nil
 }
 
-func (g *Gateway) resumeByKey(c echo.Context, s *stream) error {
-	conn, err := g.connect(c, s, viaKey)
-	if err != nil {
-		return err
+// sameCall refuses a key that comes with another call than the first time.
+func sameCall(s *stream, call *call) error {
+	e := &httpError{status: http.StatusUnprocessableEntity, code: "idempotency_key_reused"}
+	switch {
+	case s.header.Fingerprint != call.header.Fingerprint:
+		e.message = "This Idempotency-Key was used for a call with another body. Use a new key for a new call."
+	case s.header.Streamed != call.header.Streamed:
+		e.message = "This Idempotency-Key was used for the same call with another value of stream. Repeat the call as it was, or use a new key."
+	default:
+		return nil
 	}
-	return conn.serve(c)
+	return e
 }
 
 // admit makes the stream: its opening record is durable before the provider is

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -36,11 +37,16 @@ func (g *Gateway) connect(c echo.Context, s *stream, via string) (*connection, e
 		return nil, err
 	}
 	cn := &connection{stream: s, via: via, start: from, observe: via == viaID && c.QueryParam("observe") == "1"}
-	if err := cn.open(); err != nil {
+	err = cn.open()
+	switch {
+	case err == nil:
+		return cn, nil
+	case errors.Is(err, errDead):
 		s.release()
-		return nil, logError(err)
+		return nil, err
 	}
-	return cn, nil
+	s.release()
+	return nil, logError(err)
 }
 
 // readStream is GET /recoup/streams/:id: replay, then tail.

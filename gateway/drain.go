@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/recoup-gateway/recoup/gateway/dialect"
@@ -65,7 +67,15 @@ func (g *Gateway) receive(s *stream, call *call, req *http.Request, idle *watchd
 	if err != nil {
 		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: err.Error()}
 	}
+	call.body = nil // sent
 	removeHopByHop(resp.Header)
+	resp.Header.Del("Set-Cookie") // a credential, of sorts: it is not ours to keep
+	sse := call.request.SSE(resp.Header.Get("Content-Type"))
+	if sse {
+		// Interrupted, a body of a known length would look complete if that is
+		// reached; and keepalives would not fit into it.
+		resp.Header.Del("Content-Length")
+	}
 	head := streamlog.Head{Attempt: 1, Status: resp.StatusCode, Header: resp.Header, RequestID: requestID(resp.Header), At: time.Now()}
 	if err := s.log.SetHead(head); err != nil {
 		return storeFailed(err)
@@ -74,13 +84,19 @@ func (g *Gateway) receive(s *stream, call *call, req *http.Request, idle *watchd
 	if ok {
 		g.metrics.AllowModel(s.header.Model)
 	}
-	a := &answer{gw: g, stream: s, ok: ok, seen: call.provider.Dialect.Observe(call.request, resp.Header.Get("Content-Type"))}
-	if ok && plain && call.request.SSE(resp.Header.Get("Content-Type")) {
+	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, sse: sse, seen: call.provider.Dialect.Observe(call.request, resp.Header.Get("Content-Type"))}
+	a.json = !sse && isJSON(resp.Header.Get("Content-Type"))
+	if ok && plain && sse {
 		a.events = dialect.NewSSE(maxPart)
 	}
 	e := a.read(body, idle)
 	e.ResponseID, e.Model = a.seen.ResponseID(), a.seen.Model()
 	return e
+}
+
+func isJSON(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
 }
 
 func requestID(h http.Header) string {
@@ -105,6 +121,9 @@ type answer struct {
 	gw     *Gateway
 	stream *stream
 	ok     bool              // the status says success
+	opaque bool              // in a content coding that the gateway can't read
+	sse    bool              // the body is a stream of events, or was to be
+	json   bool              // the body says that it is JSON
 	events *dialect.Splitter // nil: the body is no stream of events
 	seen   dialect.Observer
 	batch  []streamlog.Event
@@ -145,7 +164,9 @@ func (a *answer) verdict(err error) streamlog.End {
 	case a.complete:
 		return streamlog.End{State: streamlog.Completed, Clean: true}
 	case a.failed:
-		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: "the provider sent an error event"}
+		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: "the provider sent an error in its answer", Clean: whole && a.json}
+	case a.ok && a.opaque && a.sse && whole:
+		return streamlog.End{State: streamlog.Interrupted, Cause: causeUpstream, Detail: "the provider used a content coding that it was not asked for, so nobody can tell whether the answer is whole"}
 	case !a.ok:
 		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: "the provider answered with an error", Clean: whole}
 	case whole:
@@ -163,7 +184,7 @@ func (a *answer) take(p []byte) error {
 		if held == nil {
 			return nil
 		}
-		a.seen.Event(held)
+		a.look(held)
 		a.batch = append(a.batch, streamlog.Event{Data: held, Text: true})
 		return a.store()
 	}
@@ -171,6 +192,13 @@ func (a *answer) take(p []byte) error {
 		a.part(part)
 	}
 	return a.store()
+}
+
+// look reads a piece of a body that is no stream of events.
+func (a *answer) look(p []byte) {
+	if !a.opaque && a.seen.Event(p)&dialect.Failure != 0 {
+		a.failed = true
+	}
 }
 
 // part looks at an event, or a part of a large one.
@@ -197,8 +225,8 @@ func (a *answer) finish(whole bool) error {
 		if a.held == nil && !(whole && a.ok) {
 			return nil
 		}
-		a.seen.Event(a.held)
-		a.complete = whole && a.ok
+		a.look(a.held)
+		a.complete = whole && a.ok && !a.failed && !(a.opaque && a.sse) && (a.opaque || !a.json || a.seen.Whole())
 		a.batch = append(a.batch, streamlog.Event{Data: a.held, Text: true, Terminal: a.complete})
 		return a.store()
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 )
@@ -16,4 +17,10 @@ func (g *Gateway) StreamsForTest() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.streams)
+}
+
+// RouteForTest is the name of the provider that a path is for.
+func RouteForTest(providers map[string]Provider, path string) (string, string, error) {
+	p, rest, err := route(providers, &http.Request{URL: &url.URL{Path: path}, Header: http.Header{}})
+	return p.Name, rest, err
 }

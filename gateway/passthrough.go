@@ -20,8 +20,14 @@ func (g *Gateway) passThrough(c echo.Context, p Provider, path string) error {
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			u := *p.BaseURL
 			pr.Out.URL, pr.Out.Host = &u, u.Host
-			setPath(pr.Out, path)
+			setPath(&u, path)
 			u.RawQuery = pr.In.URL.RawQuery
+			for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+				if v, ok := pr.In.Header[name]; ok {
+					pr.Out.Header[name] = v // ReverseProxy drops them; a drained call keeps them too
+				}
+			}
+			sendOnce(pr.Out.Header)
 			for _, name := range ownHeaders {
 				pr.Out.Header.Del(name)
 				pr.Out.Header.Del("X-" + name)

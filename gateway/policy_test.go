@@ -152,7 +152,7 @@ func TestCancel(t *testing.T) {
 	}
 	resp.Body.Close()
 	fresh, whole := s.must(200, http.MethodPost, chatPath, chatBody, h)
-	if fresh.Header.Get("Recoup-Resumed") != "no" || s.sim.Calls() != 2 {
+	if fresh.Header.Get("Recoup-Resumed") != "no; reason=ended" || s.sim.Calls() != 2 {
 		t.Errorf("the key of a cancelled stream: Recoup-Resumed %q, %d calls", fresh.Header.Get("Recoup-Resumed"), s.sim.Calls())
 	}
 	newID := fresh.Header.Get("Recoup-Stream-Id")

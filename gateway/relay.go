@@ -25,6 +25,7 @@ type connection struct {
 	via     string
 	start   uint64 // index of the first event
 	observe bool   // reads without owning
+	reason  string // why it does not continue the earlier call with its key
 
 	conn   *streamlog.Conn
 	reader *streamlog.Reader
@@ -156,7 +157,11 @@ func setStreamHeaders(h http.Header, cn *connection) {
 	info := cn.stream.log.Info()
 	h.Set("Recoup-Stream-Id", info.Header.ID.String())
 	h.Set("Recoup-Stream-Status", string(info.State))
-	h.Set("Recoup-Resumed", map[string]string{viaFirst: "no", viaID: "id", viaKey: "key"}[cn.via])
+	resumed := map[string]string{viaFirst: "no", viaID: "id", viaKey: "key"}[cn.via]
+	if cn.reason != "" {
+		resumed += "; reason=" + cn.reason
+	}
+	h.Set("Recoup-Resumed", resumed)
 	h.Set("Stream-Next-Offset", formatCursor(info.Events, info.Bytes))
 	h.Set("Stream-Up-To-Date", fmt.Sprint(cn.start == info.Events))
 	if info.End != nil {

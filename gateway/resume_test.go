@@ -266,7 +266,7 @@ func TestRestart(t *testing.T) {
 	}
 	sameBytes(t, "the interrupted stream", stored, head)
 	fresh, _ := s.must(200, http.MethodPost, chatPath, chatBody, header{"Idempotency-Key": "cut"})
-	if fresh.Header.Get("Recoup-Resumed") != "no" {
+	if fresh.Header.Get("Recoup-Resumed") != "no; reason=ended" {
 		t.Error("the key of an interrupted stream was not free")
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -60,9 +61,19 @@ var bare = []string{
 	"vector_stores", "videos",
 }
 
+// geminiMethods are what Gemini's paths end with after a colon. A fine-tuned
+// model of another provider has colons in its name too.
+var geminiMethods = []string{
+	"generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents", "batchGenerateContent",
+	"generateAnswer", "predict", "predictLongRunning",
+}
+
 // route finds the provider that a request is for, and the path to send there.
 func route(providers map[string]Provider, r *http.Request) (Provider, string, error) {
 	path := r.URL.EscapedPath()
+	if dotSegments(path) {
+		return Provider{}, "", badRequest("invalid_path", "The path has a segment that is . or .., which a provider's path never has.")
+	}
 	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if p, ok := providers[first]; ok {
 		return p, "/" + rest, nil
@@ -83,10 +94,21 @@ func route(providers map[string]Provider, r *http.Request) (Provider, string, er
 	switch {
 	case strings.HasPrefix(path, "/v1/messages"), r.Header.Get("Anthropic-Version") != "":
 		return provider(providers, "anthropic", path)
-	case strings.HasPrefix(path, "/v1/models/") && strings.Contains(path, ":"):
+	case strings.HasPrefix(path, "/v1/models/") && slices.Contains(geminiMethods, path[strings.LastIndexByte(path, ':')+1:]):
 		return provider(providers, "gemini", path)
 	}
 	return provider(providers, "openai", path)
+}
+
+// dotSegments reports whether a path has segments that would climb out of the
+// path of a base URL.
+func dotSegments(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		if plain, err := url.PathUnescape(segment); err != nil || plain == "." || plain == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 func provider(providers map[string]Provider, name, path string) (Provider, string, error) {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -68,6 +69,10 @@ type stream struct {
 	gauge     string        // what the gauge of streams counts it as
 }
 
+// errDead says that a stream can't give a whole answer any more, so its key is
+// free.
+var errDead = errors.New("gateway: the stream was stopped")
+
 // breakage is a break that no resume has followed yet.
 type breakage struct {
 	at       time.Time
@@ -109,7 +114,7 @@ func (s *stream) release() {
 	s.gw.mu.Lock()
 	s.refs--
 	last := s.refs == 0
-	if last {
+	if last && s.gw.streams[s.header.ID] == s {
 		delete(s.gw.streams, s.header.ID)
 	}
 	s.gw.mu.Unlock()
@@ -184,9 +189,16 @@ func (s *stream) dead() bool {
 }
 
 // stop cancels the attempt, if the answer isn't complete.
-func (s *stream) stop(why string) {
+func (s *stream) stop(why string) { s.stopIf(why, func() bool { return true }) }
+
+// stopOrphan is stop, unless somebody has come to own the stream meanwhile.
+func (s *stream) stopOrphan(why string) {
+	s.stopIf(why, func() bool { return len(s.owners) == 0 })
+}
+
+func (s *stream) stopIf(why string, ok func() bool) {
 	s.mu.Lock()
-	if !s.draining || s.complete && why != stopShutdown || s.stopped != "" {
+	if !s.draining || s.complete && why != stopShutdown || s.stopped != "" || !ok() {
 		s.mu.Unlock()
 		return
 	}
@@ -202,6 +214,9 @@ func (s *stream) attach(c *connection) (err error) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c.via == viaKey && s.stopped != "" && !s.complete {
+		return errDead // it was stopped after its key was looked up
+	}
 	if c.conn, err = s.log.Attach(c.start, c.via, c.observe); err != nil {
 		return err
 	}
@@ -256,10 +271,10 @@ func (s *stream) detach(c *connection, cause string) {
 	why, victims := s.settleDown()
 	s.mu.Unlock()
 	if why != "" {
-		s.stop(why)
+		s.stopOrphan(why)
 	}
 	for _, v := range victims {
-		v.stop(stopCap)
+		v.stopOrphan(stopCap)
 	}
 }
 
@@ -286,22 +301,13 @@ func (s *stream) settleDown() (why string, victims []*stream) {
 	case policy.OnCancel == string(BilledInFull) || !s.header.Streamed:
 		// The bill is the same, and the answer will be there.
 	case policy.Reclaimable:
-		s.grace = time.AfterFunc(cfg.OrphanGrace, func() { s.graceOver(stopGrace) })
+		s.grace = time.AfterFunc(cfg.OrphanGrace, func() { s.stopOrphan(stopGrace) })
 	case !s.begun:
-		s.grace = time.AfterFunc(cfg.FirstEventGrace, func() { s.graceOver(stopDisconnect) })
+		s.grace = time.AfterFunc(cfg.FirstEventGrace, func() { s.stopOrphan(stopDisconnect) })
 	default:
 		why = stopDisconnect
 	}
 	return why, victims
-}
-
-func (s *stream) graceOver(why string) {
-	s.mu.Lock()
-	orphan := len(s.owners) == 0
-	s.mu.Unlock()
-	if orphan {
-		s.stop(why)
-	}
 }
 
 // received notes what the drain has stored.
@@ -313,7 +319,7 @@ func (s *stream) received(bytes int, complete bool) (first bool) {
 	s.mu.Unlock()
 	if orphan {
 		for _, v := range s.gw.orphans.grow(s, int64(bytes), s.gw.cfg()) {
-			v.stop(stopCap)
+			v.stopOrphan(stopCap)
 		}
 	}
 	return first

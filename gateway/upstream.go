@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strings"
 )
 
@@ -16,7 +17,7 @@ import (
 func (g *Gateway) upstreamRequest(ctx context.Context, r *http.Request, call *call) *http.Request {
 	u := *call.provider.BaseURL
 	out := (&http.Request{Method: http.MethodPost, URL: &u, Host: u.Host, Header: r.Header.Clone()}).WithContext(ctx)
-	setPath(out, call.path)
+	setPath(out.URL, call.path)
 	u.RawQuery = r.URL.RawQuery
 	removeHopByHop(out.Header)
 	for _, name := range ownHeaders {
@@ -28,30 +29,43 @@ func (g *Gateway) upstreamRequest(ctx context.Context, r *http.Request, call *ca
 	if out.Header.Get("User-Agent") == "" {
 		out.Header["User-Agent"] = nil // or net/http would say its own
 	}
-	// net/http sends a request with an Idempotency-Key again when a connection
-	// dies under it. Providers know of no such key and would bill twice, so the
-	// transport must not find it under the name that it looks for.
-	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
-		if v, ok := out.Header[name]; ok {
-			delete(out.Header, name)
-			out.Header[strings.ToLower(name)] = v
-		}
-	}
+	sendOnce(out.Header)
 	out.ContentLength = int64(len(call.body))
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(call.body)), nil }
+	out.GetBody = func() (io.ReadCloser, error) { return &sentBody{bytes.NewReader(call.body)}, nil }
 	out.Body, _ = out.GetBody()
 	return out
 }
 
-// setPath appends an escaped path to the path of the base URL.
-func setPath(r *http.Request, path string) {
-	escaped := strings.TrimSuffix(r.URL.EscapedPath(), "/") + path
-	u, err := r.URL.Parse(escaped)
-	if err != nil || u.Host != r.URL.Host {
-		r.URL.Path, r.URL.RawPath = escaped, ""
-		return
+// sendOnce keeps net/http from sending a request again when a connection dies
+// under it, as it does for one with an Idempotency-Key. Providers know of no
+// such key and would bill twice, so the transport must not find it under the
+// name that it looks for.
+func sendOnce(h http.Header) {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if v, ok := h[name]; ok {
+			delete(h, name)
+			h[strings.ToLower(name)] = v
+		}
 	}
-	r.URL.Path, r.URL.RawPath = u.Path, u.RawPath
+}
+
+// sentBody lets go of a request's body once it is sent: the transport keeps the
+// request for as long as the answer takes.
+type sentBody struct{ *bytes.Reader }
+
+func (b *sentBody) Close() error {
+	b.Reader = bytes.NewReader(nil)
+	return nil
+}
+
+// setPath appends an escaped path to the path of the base URL, as it is.
+func setPath(u *url.URL, path string) {
+	escaped := strings.TrimSuffix(u.EscapedPath(), "/") + path
+	plain, err := url.PathUnescape(escaped)
+	if err != nil { // route has looked at it already
+		plain = escaped
+	}
+	u.Path, u.RawPath = plain, escaped
 }
 
 var hopByHop = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}

@@ -24,12 +24,15 @@ func (n *names) setModel(raw []byte, quoted bool) {
 const (
 	bodyID = firstNode + iota
 	bodyModel
+	bodyError
 )
 
-// body observes an answer in one JSON body, for its names only. Both dialects have them at the top.
+// body observes an answer in one JSON body: its names, which both dialects have at the top, whether
+// it is an error all the same, and whether it is whole.
 type body struct {
 	names
-	json scanner
+	json   scanner
+	failed bool
 }
 
 func newBody() *body {
@@ -39,11 +42,15 @@ func newBody() *body {
 }
 
 func (b *body) Event(data []byte) Sign {
-	if b.id == "" || b.model == "" {
-		b.json.feed(data, b)
+	failed := b.failed
+	b.json.feed(data, b)
+	if b.failed && !failed {
+		return Failure
 	}
 	return Plain
 }
+
+func (b *body) Whole() bool { return b.json.end(b) }
 
 func (b *body) Large(part []byte, _, _ bool) Sign { return b.Event(part) }
 
@@ -54,8 +61,11 @@ func (b *body) child(parent node, key []byte) node {
 			return bodyID
 		case "model":
 			return bodyModel
+		case "error":
+			return bodyError
 		}
 	}
+	b.failed = b.failed || parent == bodyError // an error with members is one
 	return unwatched
 }
 
@@ -69,5 +79,7 @@ func (b *body) value(n node, raw []byte, quoted bool) {
 		b.setID(raw, quoted)
 	case bodyModel:
 		b.setModel(raw, quoted)
+	case bodyError:
+		b.failed = b.failed || quoted && len(raw) > 0 || !quoted && string(raw) != "null" && string(raw) != "false"
 	}
 }

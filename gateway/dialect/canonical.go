@@ -15,8 +15,8 @@ import (
 // choose only how the answer is delivered, "stream" and "stream_options", are left out; deeper ones
 // of that name stay. Of a member given twice the last counts.
 //
-// It fails on what is not exactly one JSON value in UTF-8, and on nesting deeper than 1,000 levels.
-// Time and memory grow with the body; a body of many tiny values takes some 60 bytes for each of them.
+// It fails on what is not exactly one JSON value in UTF-8, on nesting deeper than 1,000 levels and on
+// more than 250,000 values, of which each takes some 200 bytes while this runs.
 func Canonical(body []byte) ([]byte, error) {
 	var check scanner
 	check.reset()
@@ -30,13 +30,16 @@ func Canonical(body []byte) ([]byte, error) {
 		return nil, errors.New("canonical JSON: not valid UTF-8")
 	}
 	c := canon{in: body, out: make([]byte, 0, len(body))}
-	c.read()
-	c.write(0, true)
+	if c.read(); c.err == nil {
+		c.write(0, true)
+	}
 	if c.err != nil {
 		return nil, fmt.Errorf("canonical JSON: %w", c.err)
 	}
 	return c.out, nil
 }
+
+const maxValues = 250_000
 
 // canon writes a text whose structure is known to be sound in canonical form. Reading builds a list of the
 // values in the order of the text, so that nothing is read twice however deep it is.
@@ -61,6 +64,10 @@ type span struct {
 func (c *canon) read() {
 	c.space()
 	i := len(c.values)
+	if i == maxValues {
+		c.fail(fmt.Sprintf("more than %d values", maxValues))
+		return
+	}
 	c.values = append(c.values, span{from: c.pos})
 	v := span{from: c.pos}
 	switch kind := c.in[c.pos]; kind {
@@ -83,6 +90,9 @@ func (c *canon) read() {
 // readInside reads what is in an object or array, and its end.
 func (c *canon) readInside(object bool) {
 	for {
+		if c.err != nil {
+			return
+		}
 		c.space()
 		switch c.in[c.pos] {
 		case '}', ']':
@@ -104,8 +114,9 @@ func (c *canon) readInside(object bool) {
 			c.pos++ // the colon
 		}
 		i := len(c.values)
-		c.read()
-		c.values[i].name = name
+		if c.read(); c.err == nil {
+			c.values[i].name = name
+		}
 	}
 }
 

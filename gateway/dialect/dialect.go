@@ -87,8 +87,9 @@ const (
 // An Observer reads one attempt's answer in order. It is not safe for concurrent use.
 //
 // For an SSE answer, each event is given whole to Event, or in parts to Large. For an answer in one
-// JSON body, each read is given to Event: it never signs anything but Plain there, since what
-// completes such an answer is its last byte, which only the reader knows.
+// JSON body, each read is given to Event: it signs Failure with the read that shows an error at the
+// top, and never Terminal, since what completes such an answer is its last byte, which only the reader
+// knows; Whole then tells whether the JSON was all there.
 type Observer interface {
 	// Event reads one whole event, with its blank line. An event that the stream's end cut off must
 	// not be given: it never is the terminal one. The observer does not keep data.
@@ -98,6 +99,10 @@ type Observer interface {
 	// closes it. The sign of the event comes with its last part; before it is Plain. Only scan
 	// state is kept, no content. Event(data) is Large(data, true, true).
 	Large(part []byte, first, last bool) Sign
+
+	// Whole tells whether what was read of a JSON body is exactly one JSON value. Of an SSE answer
+	// it tells nothing: it is true.
+	Whole() bool
 
 	// ResponseID is the provider's id of the answer, empty until it was seen.
 	ResponseID() string

@@ -60,6 +60,8 @@ type sse struct {
 	ended   bool // a terminal or failure event was seen
 }
 
+func (*sse) Whole() bool { return true }
+
 func (o *sse) textSign() Sign {
 	if o.text || o.reader.facts.object {
 		return Text
