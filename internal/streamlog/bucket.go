@@ -2,15 +2,11 @@ package streamlog
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -25,15 +21,23 @@ type bucket struct {
 	start  time.Time
 	db     *badger.DB
 	logger *badgerLogger
+	hurt   bool // a table has damaged blocks
 
 	// owned by the writer
-	group        uint64 // number of the next journal group
+	group        uint64    // number of the next journal group
+	last         time.Time // of the last journal group
 	checkpointed time.Time
+	line         []*Stream // to be written into blocks
+	turn         uint64    // the round in which it was last committed to
 
 	// guarded by Log.mu
 	handles int       // streams in memory that live here
 	reads   int       // look-ups under way
+	since   time.Time // when the first stream came; zero: none did
 	idle    time.Time // when the last stream ended or the bucket ceased to be the newest
+
+	life   sync.RWMutex // held by who reads; Badger must not be closed under them
+	closed bool
 }
 
 // Keys. All numbers are big endian, so that they sort.
@@ -50,10 +54,13 @@ const (
 
 var (
 	metaFormat     = []byte("Mformat")     // format version u32 and flags u8
-	metaCheckpoint = []byte("Mcheckpoint") // group u64: all records of earlier groups are in blocks
+	metaCheckpoint = []byte("Mcheckpoint") // group u64: all records of earlier groups are in blocks; time of the last group, unix ms u64
 )
 
-const formatVersion = 1
+const (
+	formatVersion  = 1
+	valueThreshold = 1 << 10 // bytes; smaller values stand in the LSM tree
+)
 
 func journalKey(group uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{prefixJournal}, group)
@@ -80,35 +87,30 @@ func responseKey(p Hash, responseID string) []byte {
 	return append(append(append([]byte{prefixResponse}, responseID...), 0), p[:]...)
 }
 
-// summary is the value under prefixHead: what is known of a stream without
-// reading its records.
-type summary struct {
-	Header   Header     `json:"header"`
-	Head     *Head      `json:"head,omitempty"`
-	End      *End       `json:"end,omitempty"`
-	Records  uint64     `json:"records,omitempty"` // with End: the records up to and with it
-	Events   uint64     `json:"events,omitempty"`
-	Bytes    uint64     `json:"bytes,omitempty"`
-	Terminal uint64     `json:"terminal,omitempty"` // 1 + index of the terminal event
-	First    *time.Time `json:"first_event,omitempty"`
-	Last     *time.Time `json:"last_event,omitempty"`
-}
-
 // openBucket opens or creates the database in dir. Journal groups and blocks go
 // to the value log, where nothing rewrites them; the LSM tree holds the keys.
-func openBucket(dir string, start time.Time, opts Options) (*bucket, error) {
+func openBucket(dir string, start time.Time, opts Options, fresh bool) (*bucket, error) {
+	if err := checkManifest(dir); err != nil {
+		return nil, openError(dir, err)
+	}
+	hurt, err := checkTables(dir)
+	if err != nil {
+		return nil, openError(dir, err)
+	}
 	logger := &badgerLogger{log: opts.Logger}
 	o := badger.DefaultOptions(dir).
 		WithSyncWrites(opts.SyncWrites).
 		WithMemTableSize(8 << 20).
 		WithNumMemtables(2).
 		WithNumCompactors(2).
-		WithValueThreshold(1 << 10).
+		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(64 << 20).
 		WithBlockCacheSize(4 << 20).
 		WithCompression(options.None).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
+		WithVerifyValueChecksum(true).
+		WithChecksumVerificationMode(options.OnBlockRead).
 		WithLogger(logger)
 	if len(opts.EncryptionKey) > 0 {
 		o = o.WithEncryptionKey(opts.EncryptionKey).WithIndexCacheSize(16 << 20)
@@ -118,8 +120,14 @@ func openBucket(dir string, start time.Time, opts Options) (*bucket, error) {
 		return nil, openError(dir, err)
 	}
 	b := &bucket{dir: dir, start: start, db: db, logger: logger, group: 1}
-	if err := b.checkFormat(opts); err != nil {
-		return nil, errors.Join(err, db.Close())
+	if len(opts.EncryptionKey) > 0 && b.verifyTables() != nil {
+		hurt++
+	}
+	if b.hurt = hurt > 0; b.hurt {
+		opts.Logger.Error("a table has damaged blocks: streams may be missing", "bucket", dir)
+	}
+	if err := b.checkFormat(opts, fresh); err != nil {
+		return nil, errors.Join(openError(dir, err), db.Close())
 	}
 	return b, nil
 }
@@ -132,10 +140,32 @@ func openError(dir string, err error) error {
 	case errors.Is(err, badger.ErrEncryptionKeyMismatch):
 		return fmt.Errorf("streamlog: %s was written with another encryption key, or with none: %w", dir, err)
 	}
-	return fmt.Errorf("streamlog: open %s: %w", dir, err)
+	return fmt.Errorf("streamlog: open %s (moved away, its streams are gone and the rest works): %w", dir, err)
 }
 
-func (b *bucket) checkFormat(opts Options) error {
+// lastUse is when the bucket was last written to, as of the last checkpoint, which
+// the first journal group has too.
+func (b *bucket) lastUse() time.Time {
+	if b.last.IsZero() {
+		return b.start
+	}
+	return b.last
+}
+
+// verifyTables looks for damage in the LSM tree, which would look like keys that
+// aren't there.
+func (b *bucket) verifyTables() (err error) {
+	// Badger's own report of a block that it can't read follows a nil pointer.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	return b.db.VerifyChecksum()
+}
+
+// checkFormat writes the format of a fresh bucket, and reads that of another.
+func (b *bucket) checkFormat(opts Options, fresh bool) error {
 	flags := byte(0)
 	if len(opts.EncryptionKey) > 0 {
 		flags = codecEncrypted
@@ -143,45 +173,48 @@ func (b *bucket) checkFormat(opts Options) error {
 	return b.db.Update(func(txn *badger.Txn) error {
 		item, err := txn.Get(metaFormat)
 		if errors.Is(err, badger.ErrKeyNotFound) {
+			if !fresh { // it was the first thing in it
+				return fmt.Errorf("%w: no format", ErrDamaged)
+			}
 			return txn.Set(metaFormat, append(binary.BigEndian.AppendUint32(nil, formatVersion), flags))
 		}
 		if err != nil {
-			return fmt.Errorf("streamlog: read format of %s: %w", b.dir, err)
+			return fmt.Errorf("read format: %w", err)
 		}
-		return item.Value(func(v []byte) error {
+		return value(item, func(v []byte) error {
 			if len(v) != 5 || binary.BigEndian.Uint32(v) != formatVersion {
-				return fmt.Errorf("streamlog: %s has format %x, this program reads %d", b.dir, v, formatVersion)
+				return fmt.Errorf("format %x, this program reads %08x", v, formatVersion)
 			}
 			return nil
 		})
 	})
 }
 
-// summary reads a stream's summary; nil if the stream isn't here.
-func (b *bucket) summary(id ID) (*summary, error) {
-	var s *summary
-	err := b.db.View(func(txn *badger.Txn) error {
-		item, err := txn.Get(headKey(id))
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return item.Value(func(v []byte) error {
-			s = new(summary)
-			return json.Unmarshal(v, s)
-		})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("streamlog: summary of %s: %w", id, err)
+// view calls fn with a transaction to read in. ErrClosed: the log, or the bucket, is.
+func (b *bucket) view(fn func(*badger.Txn) error) error {
+	b.life.RLock()
+	defer b.life.RUnlock()
+	if b.closed {
+		return ErrClosed
 	}
-	return s, nil
+	return b.db.View(fn)
+}
+
+// value calls fn with an item's value. A key whose value can't be had is damage.
+func value(item *badger.Item, fn func([]byte) error) error {
+	var err error
+	if failed := item.Value(func(v []byte) error {
+		err = fn(v)
+		return nil
+	}); failed != nil {
+		return fmt.Errorf("%w: value of key %x: %w", ErrDamaged, item.Key(), failed)
+	}
+	return err
 }
 
 // get reads a key whose value is a stream's id; zero if it isn't there.
 func (b *bucket) get(key []byte) (id ID, err error) {
-	err = b.db.View(func(txn *badger.Txn) error {
+	err = b.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(key)
 		if errors.Is(err, badger.ErrKeyNotFound) {
 			return nil
@@ -189,7 +222,7 @@ func (b *bucket) get(key []byte) (id ID, err error) {
 		if err != nil {
 			return err
 		}
-		return item.Value(func(v []byte) error {
+		return value(item, func(v []byte) error {
 			if copy(id[:], v) != len(id) {
 				return fmt.Errorf("%w: id of %d bytes", ErrDamaged, len(v))
 			}
@@ -202,111 +235,26 @@ func (b *bucket) get(key []byte) (id ID, err error) {
 	return id, nil
 }
 
-// lastBlockBefore returns the last block of id whose key is at most that of
-// (index, rec); ok is false if there is none.
-func (b *bucket) lastBlockBefore(id ID, index, rec uint64) (blk block, ok bool, err error) {
-	err = b.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Reverse: true, Prefix: append([]byte{prefixContent}, id[:]...)})
-		defer it.Close()
-		if it.Seek(contentKey(id, index, rec)); !it.Valid() {
-			return nil
-		}
-		ok = true
-		return it.Item().Value(func(v []byte) (err error) {
-			blk, err = openBlock(v)
-			return err
-		})
-	})
-	if err != nil {
-		return block{}, false, fmt.Errorf("streamlog: stream %s at event %d: %w", id, index, err)
-	}
-	return blk, ok, nil
-}
-
-// blocks reads consecutive blocks of id from the one that begins exactly at
-// (index, rec), until fn returns false.
-func (b *bucket) blocks(id ID, index, rec uint64, fn func(block) bool) error {
-	err := b.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: append([]byte{prefixContent}, id[:]...)})
-		defer it.Close()
-		for it.Seek(contentKey(id, index, rec)); it.Valid(); it.Next() {
-			var blk block
-			err := it.Item().Value(func(v []byte) (err error) {
-				blk, err = openBlock(v)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			if blk.from.rec != rec {
-				return fmt.Errorf("%w: records %d to %d are missing", ErrDamaged, rec, blk.from.rec)
-			}
-			rec = blk.to.rec
-			if !fn(blk) {
-				return nil
-			}
-		}
+// close closes the database once nobody reads in it.
+func (b *bucket) close() error {
+	b.life.Lock()
+	defer b.life.Unlock()
+	if b.closed {
 		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("streamlog: stream %s: %w", id, err)
 	}
-	return nil
+	b.closed = true
+	return b.db.Close()
 }
 
-// bucketDir names a bucket's directory after its start.
-func bucketDir(root string, start time.Time) string {
-	return filepath.Join(root, strconv.FormatInt(start.UnixMilli(), 10))
-}
-
-// bucketStarts lists the buckets below root, oldest first.
-func bucketStarts(root string) ([]time.Time, error) {
-	entries, err := os.ReadDir(root) // sorted by name; the names have one length until the year 2286
-	if err != nil {
-		return nil, fmt.Errorf("streamlog: list %s: %w", root, err)
-	}
-	var starts []time.Time
-	for _, e := range entries {
-		if ms, err := strconv.ParseInt(e.Name(), 10, 64); err == nil && e.IsDir() {
-			starts = append(starts, time.UnixMilli(ms))
-		}
-	}
-	return starts, nil
-}
-
-// remove closes the database and removes the directory.
+// remove closes the database and removes the directory, which gets another name
+// first: half a bucket must not be taken for one.
 func (b *bucket) remove() error {
-	return errors.Join(b.db.Close(), os.RemoveAll(b.dir))
-}
-
-// badgerLogger passes on what Badger thinks worth a warning. It also listens:
-// a failed sync of the value log is logged before the commit that wanted it
-// returns, and returned by nobody.
-type badgerLogger struct {
-	log      *slog.Logger
-	unsynced atomic.Bool
-}
-
-func (l *badgerLogger) Errorf(f string, a ...any) {
-	if strings.Contains(f, "curlf sync") {
-		l.unsynced.Store(true)
+	if err := b.close(); err != nil {
+		return err
 	}
-	l.log.Error("badger", "message", strings.TrimSpace(fmt.Sprintf(f, a...)))
-}
-
-func (l *badgerLogger) Warningf(f string, a ...any) {
-	l.log.Warn("badger", "message", strings.TrimSpace(fmt.Sprintf(f, a...)))
-}
-func (l *badgerLogger) Infof(string, ...any)  {}
-func (l *badgerLogger) Debugf(string, ...any) {}
-
-// summarize completes a summary with what the stream holds.
-func (p progress) summarize(sum summary) summary {
-	sum.Records, sum.Events, sum.Bytes, sum.Terminal = p.rec, p.index, p.offset, p.terminal
-	if p.offset > 0 {
-		first := sum.Header.Accepted.Add(time.Duration(p.first) * time.Millisecond)
-		last := sum.Header.Accepted.Add(time.Duration(p.last) * time.Millisecond)
-		sum.First, sum.Last = &first, &last
+	gone := b.dir + suffixGone
+	if err := os.Rename(b.dir, gone); err != nil {
+		return err
 	}
-	return sum
+	return os.RemoveAll(gone)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -26,12 +27,16 @@ type Commit struct {
 // scratch is the writer's own memory, kept from one group to the next.
 type scratch struct {
 	ops     []*op
+	others  []*op // of gather
 	payload []byte
-	arena   []byte // frames of the transaction at hand
-	streams uint64 // in the group at hand
-	sealing []*Stream
+	arena   []byte    // frames of the transaction at hand
+	streams uint64    // in the group at hand
+	due     []*bucket // those with streams in their line
 	sealed  []*Stream // in the transaction at hand
+	round   uint64
 }
+
+const keepScratch = 4 << 20 // bytes of payload and arena that the writer keeps after a large group
 
 // write is the writer: the one goroutine that commits. It takes whatever is
 // queued, without waiting for more: while it commits, the queue fills.
@@ -39,33 +44,78 @@ func (l *Log) write() {
 	w := &l.scratch
 	for {
 		var more bool
-		w.ops, more = l.queue.take(w.ops[:0], len(w.sealing) > 0)
-		if !more && len(w.sealing) == 0 && !l.sealRest() {
+		w.ops, more = l.queue.take(w.ops[:0], len(w.due) > 0)
+		if !more && len(w.due) == 0 && !l.sealRest() {
 			l.closeJournals()
+			l.failStreams(ErrClosed)
 			return
 		}
-		for ops := w.ops; len(ops) > 0 || len(w.sealing) > 0; {
-			b := l.nextBucket(ops)
-			n := 0
-			for n < len(ops) && ops[n].stream.bucket == b {
-				n++
-			}
-			if err := l.commit(b, ops[:n]); err != nil {
-				l.fail(ops, err)
-				return
-			}
-			if ops = ops[n:]; len(ops) == 0 {
-				break // newly queued operations go before blocks
-			}
+		if failed, err := l.commitRound(w.ops); err != nil {
+			l.fail(failed, err)
+			return
 		}
+		clear(w.ops) // or streams that have left memory would stay in it
+		clear(w.others)
+		clear(w.sealed)
 	}
 }
 
-func (l *Log) nextBucket(ops []*op) *bucket {
-	if len(ops) > 0 {
-		return ops[0].stream.bucket
+// commitRound commits ops, those of each bucket together, and a transaction's
+// worth of the blocks that are due in each bucket: none waits for an operation to
+// come along, and no operation for more than that. With an error it returns the
+// operations of which the outcome is not known.
+func (l *Log) commitRound(ops []*op) ([]*op, error) {
+	w := &l.scratch
+	w.round++
+	for len(ops) > 0 {
+		b := ops[0].stream.bucket
+		n := w.gather(ops, b)
+		if err := l.commit(b, ops[:n]); err != nil {
+			return ops, err
+		}
+		ops = ops[n:]
 	}
-	return l.scratch.sealing[0].bucket
+	for _, b := range w.due[:len(w.due):len(w.due)] {
+		if b.turn == w.round {
+			continue
+		}
+		if err := l.commit(b, nil); err != nil {
+			return nil, err
+		}
+	}
+	w.due = slices.DeleteFunc(w.due, func(b *bucket) bool { return len(b.line) == 0 })
+	return nil, nil
+}
+
+// gather moves the operations of b to the front, keeps their order and returns
+// how many they are. While streams of two buckets are live, operations of both
+// come mixed; each run of them would make a transaction of its own.
+func (w *scratch) gather(ops []*op, b *bucket) int {
+	n := 0
+	w.others = w.others[:0]
+	for _, o := range ops {
+		if o.stream.bucket == b {
+			ops[n] = o
+			n++
+		} else {
+			w.others = append(w.others, o)
+		}
+	}
+	copy(ops[n:], w.others)
+	return n
+}
+
+// queueForSealing puts s at the end of its bucket's line, if it isn't in it.
+func (w *scratch) queueForSealing(s *Stream) {
+	if s.sealing {
+		return
+	}
+	s.sealing = true
+	b := s.bucket
+	if len(b.line) == 0 && !slices.Contains(w.due, b) {
+		w.due = append(w.due, b)
+	}
+	b.line = append(b.line, s)
 }
 
 // commit makes one transaction of ops, which are all in bucket b, and of blocks
@@ -77,7 +127,7 @@ func (l *Log) commit(b *bucket, ops []*op) error {
 	defer txn.Discard()
 	c := Commit{}
 	payload := w.payload[:0]
-	w.streams, w.arena = 0, w.arena[:0]
+	b.turn, w.streams, w.arena = w.round, 0, w.arena[:0]
 	for _, o := range ops {
 		payload = l.encode(payload, b, o)
 		if err := setKeys(txn, o); err != nil {
@@ -107,8 +157,12 @@ func (l *Log) commit(b *bucket, ops []*op) error {
 	}
 	if len(payload) > 0 {
 		b.group++
+		b.last = began
 	}
 	c.Duration, c.Written = time.Since(began), len(w.arena)
+	if cap(w.arena) > keepScratch || cap(w.payload) > keepScratch {
+		w.arena, w.payload = nil, nil
+	}
 	l.publish(b, ops)
 	if l.opts.OnCommit != nil && len(payload) > 0 {
 		l.opts.OnCommit(c)
@@ -152,14 +206,14 @@ func setKeys(txn *badger.Txn, o *op) error {
 	return nil
 }
 
-// sealDue writes blocks of streams in the line for it, as many as a
-// transaction may take and as live in b.
+// sealDue writes blocks of the streams in b's line, as many as a transaction may
+// take.
 func (l *Log) sealDue(txn *badger.Txn, b *bucket) error {
 	w := &l.scratch
 	w.sealed = w.sealed[:0]
 	raw, n := 0, 0
-	for n < len(w.sealing) && n < maxSealBlocks && raw < maxSealBytes && w.sealing[n].bucket == b {
-		s := w.sealing[n]
+	for n < len(b.line) && n < maxSealBlocks && raw < maxSealBytes {
+		s := b.line[n]
 		n++
 		from, to, records := s.unsealedRecords()
 		w.sealed = append(w.sealed, s)
@@ -173,9 +227,9 @@ func (l *Log) sealDue(txn *badger.Txn, b *bucket) error {
 		}
 		raw += len(records)
 	}
-	rest := copy(w.sealing, w.sealing[n:])
-	clear(w.sealing[rest:])
-	w.sealing = w.sealing[:rest]
+	rest := copy(b.line, b.line[n:])
+	clear(b.line[rest:])
+	b.line = b.line[:rest]
 	return nil
 }
 
@@ -192,15 +246,14 @@ func (l *Log) publish(b *bucket, ops []*op) {
 		if o.flush {
 			s.flushes.Add(-1)
 		}
-		due := s.published(o, b.group-1)
+		due, flush := s.published(o, b.group-1), o.flush
 		if o.done != nil {
-			o.done <- nil
+			o.done <- nil // from here on o may be another operation
 		}
 		switch {
-		case due && !s.sealing:
-			s.sealing = true
-			l.scratch.sealing = append(l.scratch.sealing, s)
-		case o.flush && !s.sealing:
+		case due:
+			l.scratch.queueForSealing(s)
+		case flush && !s.sealing:
 			l.evict(s)
 		}
 	}
@@ -221,17 +274,17 @@ func (l *Log) noteCheckpoint(txn *badger.Txn, b *bucket, now time.Time) error {
 			continue
 		}
 		checkpoint = min(checkpoint, s.unsealed)
-		if !s.sealing {
-			s.sealing = true
-			l.scratch.sealing = append(l.scratch.sealing, s)
-		}
+		l.scratch.queueForSealing(s)
 	}
 	l.mu.Unlock()
-	return setCheckpoint(txn, checkpoint)
+	return setCheckpoint(txn, checkpoint, now)
 }
 
-func setCheckpoint(txn *badger.Txn, group uint64) error {
-	if err := txn.Set(metaCheckpoint, binary.BigEndian.AppendUint64(nil, group)); err != nil {
+// setCheckpoint notes that recovery may start with group, and when the bucket
+// was last written to.
+func setCheckpoint(txn *badger.Txn, group uint64, last time.Time) error {
+	v := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, group), uint64(max(last.UnixMilli(), 0)))
+	if err := txn.Set(metaCheckpoint, v); err != nil {
 		return fmt.Errorf("streamlog: checkpoint: %w", err)
 	}
 	return nil
@@ -243,12 +296,11 @@ func (l *Log) sealRest() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.streams {
-		if !s.allSealed() && !s.sealing {
-			s.sealing = true
-			l.scratch.sealing = append(l.scratch.sealing, s)
+		if !s.allSealed() {
+			l.scratch.queueForSealing(s)
 		}
 	}
-	return len(l.scratch.sealing) > 0
+	return len(l.scratch.due) > 0
 }
 
 // closeJournals notes that nothing is left to recover.
@@ -256,7 +308,7 @@ func (l *Log) closeJournals() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range l.buckets {
-		err := b.db.Update(func(txn *badger.Txn) error { return setCheckpoint(txn, b.group) })
+		err := b.db.Update(func(txn *badger.Txn) error { return setCheckpoint(txn, b.group, b.last) })
 		if err != nil {
 			l.opts.Logger.Warn("the next start will read the whole journal", "bucket", b.dir, "error", err)
 		}
@@ -285,6 +337,11 @@ func (l *Log) fail(ops []*op, err error) {
 			o.done <- err
 		}
 	}
+	l.failStreams(err)
+}
+
+// failStreams tells all readers that nothing more will come.
+func (l *Log) failStreams(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.streams {

@@ -22,7 +22,18 @@ func (s *Stream) Attach(index uint64, via string, observe bool) (*Conn, error) {
 	c.delivered.Store(index)
 	s.conns = append(s.conns, c)
 	s.mu.Unlock()
-	return c, s.Mark(Mark{Kind: MarkAttach, Conn: c.id, Index: index, Cause: via, Observe: observe})
+	if err := s.Mark(Mark{Kind: MarkAttach, Conn: c.id, Index: index, Cause: via, Observe: observe}); err != nil {
+		s.drop(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// drop forgets a connection.
+func (s *Stream) drop(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns = slices.DeleteFunc(s.conns, func(other *Conn) bool { return other == c })
 }
 
 // ID is the connection's number within the stream.
@@ -39,8 +50,6 @@ func (c *Conn) Position() uint64 { return c.delivered.Load() }
 // when that is durable.
 func (c *Conn) Detach(cause string) error {
 	s := c.stream
-	s.mu.Lock()
-	s.conns = slices.DeleteFunc(s.conns, func(other *Conn) bool { return other == c })
-	s.mu.Unlock()
+	s.drop(c)
 	return s.mark(s.newOp(), Mark{Kind: MarkDetach, Conn: c.id, Index: c.delivered.Load(), Cause: cause})
 }

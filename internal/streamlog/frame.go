@@ -51,8 +51,13 @@ func appendFrame(dst, preface, payload []byte, encrypted bool) []byte {
 	frame = frame[:frameHeader+len(preface)+len(body)]
 	frame[0], frame[1], frame[2] = frameVersion, codec, byte(len(preface))
 	binary.BigEndian.PutUint32(frame[3:], uint32(len(payload)))
-	binary.BigEndian.PutUint32(frame[7:], crc32.Checksum(frame[frameHeader:], castagnoli))
+	binary.BigEndian.PutUint32(frame[7:], frameSum(frame))
 	return dst[:start+len(frame)]
+}
+
+// frameSum is the CRC of all of a frame but the place where it stands.
+func frameSum(frame []byte) uint32 {
+	return crc32.Update(crc32.Checksum(frame[:7], castagnoli), castagnoli, frame[frameHeader:])
 }
 
 // openFrame returns a frame's preface and payload, the latter in memory of its
@@ -62,10 +67,10 @@ func openFrame(frame []byte) (preface, payload []byte, err error) {
 		return nil, nil, fmt.Errorf("%w: frame of %d bytes", ErrDamaged, len(frame))
 	}
 	if frame[0] != frameVersion {
-		return nil, nil, fmt.Errorf("streamlog: frame version %d, this program reads %d", frame[0], frameVersion)
+		return nil, nil, fmt.Errorf("%w: frame version %d", ErrDamaged, frame[0])
 	}
 	raw, sum := binary.BigEndian.Uint32(frame[3:]), binary.BigEndian.Uint32(frame[7:])
-	if crc32.Checksum(frame[frameHeader:], castagnoli) != sum {
+	if frameSum(frame) != sum {
 		return nil, nil, fmt.Errorf("%w: checksum", ErrDamaged)
 	}
 	if raw > maxRaw {
@@ -78,9 +83,14 @@ func openFrame(frame []byte) (preface, payload []byte, err error) {
 		}
 		return preface, slices.Clone(body), nil
 	}
-	payload, err = s2.Decode(make([]byte, raw), body)
-	if err != nil || len(payload) != int(raw) {
-		return nil, nil, fmt.Errorf("%w: compressed frame: %v", ErrDamaged, err)
+	switch n, err := s2.DecodedLen(body); {
+	case err != nil:
+		return nil, nil, fmt.Errorf("%w: compressed frame: %w", ErrDamaged, err)
+	case n != int(raw):
+		return nil, nil, fmt.Errorf("%w: frame says %d bytes, holds %d compressed", ErrDamaged, raw, n)
+	}
+	if payload, err = s2.Decode(nil, body); err != nil {
+		return nil, nil, fmt.Errorf("%w: compressed frame: %w", ErrDamaged, err)
 	}
 	return preface, payload, nil
 }
@@ -159,11 +169,11 @@ func (p progress) after(r record) progress {
 	}
 	p.last = r.at
 	p.offset += uint64(len(r.body))
+	if r.kind&flagTerm != 0 && p.terminal == 0 {
+		p.terminal = p.index + 1
+	}
 	if p.open = r.kind&flagMore != 0; !p.open {
 		p.index++
-	}
-	if r.kind&flagTerm != 0 && p.terminal == 0 {
-		p.terminal = p.index
 	}
 	return p
 }

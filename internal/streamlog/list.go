@@ -1,6 +1,7 @@
 package streamlog
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -9,8 +10,10 @@ import (
 )
 
 // List returns what is known of a principal's streams, newest first: at most
-// limit of those accepted before the stream `before` (the zero ID: all), and
-// for which want is true. Expired ones are left out.
+// limit (0: all) of those accepted before the stream `before` (the zero ID:
+// all), and for which want is true. Expired ones are left out. A stream whose
+// summary can't be read is listed as Interrupted and Damaged; that the events of
+// another can be read is not checked here.
 func (l *Log) List(principal Hash, before ID, limit int, want func(Info) bool) ([]Info, error) {
 	var infos []Info
 	err := l.search(func(b *bucket) (bool, error) {
@@ -19,13 +22,11 @@ func (l *Log) List(principal Hash, before ID, limit int, want func(Info) bool) (
 			return false, err
 		}
 		for _, id := range ids {
-			s, err := l.get(id)
+			info, err := l.info(b, id, principal)
 			if err != nil {
 				return false, err
 			}
-			info, expired := s.Info(), s.expired()
-			s.Release()
-			if expired || !want(info) {
+			if l.expired(info.End) || !want(info) {
 				continue
 			}
 			if infos = append(infos, info); len(infos) == limit {
@@ -37,12 +38,38 @@ func (l *Log) List(principal Hash, before ID, limit int, want func(Info) bool) (
 	return infos, err
 }
 
+// info is what is known of a stream that b holds, without its events.
+func (l *Log) info(b *bucket, id ID, principal Hash) (Info, error) {
+	l.mu.Lock()
+	s := l.streams[id]
+	l.mu.Unlock()
+	if s != nil {
+		return s.Info(), nil
+	}
+	sum, err := b.summary(id)
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return Info{Header: Header{ID: id, Principal: principal}, State: Interrupted, Damaged: err}, nil
+	case err != nil:
+		return Info{}, err
+	case sum == nil || sum.End == nil:
+		// It was in memory until its end was durable, so this is not all.
+		i := Info{Header: Header{ID: id, Principal: principal}, State: Interrupted}
+		if sum != nil {
+			i.Header, i.Head = sum.Header, sum.Head
+		}
+		i.Damaged = fmt.Errorf("%w: stream %s has lost its end", ErrDamaged, id)
+		return i, nil
+	}
+	return sum.info(), nil
+}
+
 // idsOf lists the streams of a principal in b, newest first.
 func (b *bucket) idsOf(principal Hash, before ID) (ids []ID, err error) {
 	if before == (ID{}) {
 		before = ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	}
-	err = b.db.View(func(txn *badger.Txn) error {
+	err = b.view(func(txn *badger.Txn) error {
 		prefix := append([]byte{prefixPrincipal}, principal[:]...)
 		it := txn.NewIterator(badger.IteratorOptions{Reverse: true, Prefix: prefix})
 		defer it.Close()
@@ -74,10 +101,10 @@ type Entry struct {
 // which it became durable: the marks stand among the events as they happened.
 // It is for the books, which need it rarely; readers use Reader.
 func (s *Stream) History(fn func(Entry) error) error {
-	r, err := s.Reader(0)
-	if err != nil {
-		return err
-	}
+	r := &Reader{stream: s, ready: make(chan struct{}, 1)} // from the first record on, which Reader(0) may skip
+	s.mu.Lock()
+	s.readers = append(s.readers, r)
+	s.mu.Unlock()
 	defer r.Close()
 	for {
 		if err := r.fill(); err == io.EOF || err == ErrWait {

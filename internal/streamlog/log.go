@@ -44,6 +44,7 @@ type Log struct {
 	// constant after Open
 	opts Options
 	root string
+	lock *os.File           // says that the directory is ours
 	stop context.CancelFunc // ends the goroutines
 	wg   sync.WaitGroup
 
@@ -76,22 +77,34 @@ func Open(dir string, opts Options) (*Log, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("streamlog: data directory: %w", err)
 	}
-	l := &Log{opts: opts, root: root, streams: map[ID]*Stream{}, retention: opts.Retention}
-	l.queue.init()
-	if err := l.checkSpace(); err != nil {
+	lock, err := lockDir(root)
+	if err != nil {
 		return nil, err
 	}
-	if l.space == spaceStop {
-		return nil, fmt.Errorf("%w: %s needs %d MiB free to open", ErrDiskFull, dir, opts.MinFree/2>>20)
-	}
-	if err := l.openBuckets(); err != nil {
-		return nil, errors.Join(err, l.closeBuckets())
+	l := &Log{opts: opts, root: root, lock: lock, streams: map[ID]*Stream{}, retention: opts.Retention}
+	l.queue.init()
+	if err := l.openChecked(); err != nil {
+		return nil, errors.Join(err, l.closeFiles())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l.stop = cancel
 	l.wg.Go(l.write)
 	l.wg.Go(func() { l.retain(ctx) })
 	return l, nil
+}
+
+// openChecked opens the buckets if there is room for it.
+func (l *Log) openChecked() error {
+	if err := l.checkSpace(); err != nil {
+		return fmt.Errorf("streamlog: free space of %s: %w", l.root, err)
+	}
+	if l.space == spaceStop {
+		return fmt.Errorf("%w: %s needs %d MiB free to open", ErrDiskFull, l.root, l.opts.MinFree/2>>20)
+	}
+	if err := cleanUp(l.root); err != nil {
+		return err
+	}
+	return l.openBuckets()
 }
 
 // openBuckets opens what is on disk, recovers it, and makes sure that there is
@@ -102,7 +115,7 @@ func (l *Log) openBuckets() error {
 		return err
 	}
 	for _, start := range starts {
-		b, err := openBucket(bucketDir(l.root, start), start, l.opts)
+		b, err := openBucket(bucketDir(l.root, start), start, l.opts, false)
 		if err != nil {
 			return err
 		}
@@ -110,10 +123,17 @@ func (l *Log) openBuckets() error {
 		if err := l.recoverBucket(b); err != nil {
 			return err
 		}
-		b.idle = time.Now() // on the safe side: its last stream ended before
+		b.since = start
+		// A process that is restarted often must not keep its buckets forever.
+		b.idle = time.Now()
+		if noted := b.lastUse().Add(checkpointEvery); noted.Before(b.idle) {
+			b.idle = noted
+		}
 	}
-	if n := len(l.buckets); n > 0 && time.Since(l.buckets[n-1].start) < l.bucketWidth() {
-		return nil
+	if n := len(l.buckets); n > 0 {
+		if age := time.Since(l.buckets[n-1].start); age >= 0 && age < l.bucketWidth() && !l.buckets[n-1].hurt {
+			return nil
+		}
 	}
 	return l.newBucket(time.Now())
 }
@@ -125,36 +145,43 @@ func (l *Log) newBucket(now time.Time) error {
 		now = l.buckets[n-1].start.Add(time.Millisecond) // the clock went back
 	}
 	l.mu.Unlock()
-	b, err := openBucket(bucketDir(l.root, now), now.Truncate(time.Millisecond), l.opts)
+	b, err := makeBucket(bucketDir(l.root, now), now.Truncate(time.Millisecond), l.opts)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := len(l.buckets); n > 0 {
-		l.buckets[n-1].idle = now
+		l.buckets[n-1].idle = time.Now()
 	}
 	l.buckets = append(l.buckets, b)
 	return nil
 }
 
 // Close commits what is queued, writes all of it into blocks and closes the
-// databases. Calls that come later fail with ErrClosed.
+// databases. Calls that come later fail with ErrClosed, and readers that wait
+// are woken to be told so.
 func (l *Log) Close() error {
 	l.stop()
 	l.queue.close()
 	l.wg.Wait()
-	return l.closeBuckets()
+	return l.closeFiles()
 }
 
-func (l *Log) closeBuckets() error {
+func (l *Log) closeFiles() error {
+	l.mu.Lock()
+	buckets, lock := l.buckets, l.lock
+	l.buckets, l.lock = nil, nil
+	l.mu.Unlock()
 	var errs []error
-	for _, b := range l.buckets {
-		if err := b.db.Close(); err != nil {
+	for _, b := range buckets {
+		if err := b.close(); err != nil {
 			errs = append(errs, fmt.Errorf("streamlog: close %s: %w", b.dir, err))
 		}
 	}
-	l.buckets = nil
+	if lock != nil {
+		errs = append(errs, lock.Close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -178,21 +205,10 @@ func (l *Log) Err() error { return l.queue.failed() }
 // attempt are durable. Header.ID and Header.Accepted are set here. The caller
 // owns a reference; see Stream.Release.
 func (l *Log) Create(h Header) (*Stream, error) {
-	id, err := NewID()
+	s, err := l.admit(h)
 	if err != nil {
 		return nil, err
 	}
-	h.ID, h.Accepted = id, time.Now()
-	s := &Stream{log: l, header: h, refs: 1}
-	l.mu.Lock()
-	if l.space != spaceOK {
-		l.mu.Unlock()
-		return nil, ErrDiskFull
-	}
-	s.bucket = l.buckets[len(l.buckets)-1]
-	s.bucket.handles++
-	l.streams[id] = s
-	l.mu.Unlock()
 	if err := s.open(); err != nil {
 		l.mu.Lock()
 		l.forget(s)
@@ -202,9 +218,38 @@ func (l *Log) Create(h Header) (*Stream, error) {
 	return s, nil
 }
 
+// admit makes the handle of a new stream. Id and bucket are chosen under one
+// lock, so that ids in a bucket are greater than in those before it: List tells
+// by them where it is.
+func (l *Log) admit(h Header) (*Stream, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case len(l.buckets) == 0:
+		return nil, ErrClosed
+	case l.space != spaceOK:
+		return nil, ErrDiskFull
+	}
+	var err error
+	if h.ID, err = NewID(); err != nil {
+		return nil, err
+	}
+	h.Accepted = time.Now()
+	b := l.buckets[len(l.buckets)-1]
+	if b.since.IsZero() {
+		b.since = h.Accepted
+	}
+	b.handles++
+	s := &Stream{log: l, bucket: b, header: h, refs: 1}
+	l.streams[h.ID] = s
+	return s, nil
+}
+
 // Get returns a stream that this principal may read. Unknown and somebody
 // else's are both ErrNotFound; one that ended longer than the retention ago is
-// ErrExpired. The caller owns a reference; see Stream.Release.
+// ErrExpired, for at least a bucket's width after which it is ErrNotFound too. A
+// stream that is not whole any more is ErrDamaged. The caller owns a reference;
+// see Stream.Release.
 func (l *Log) Get(principal Hash, id ID) (*Stream, error) {
 	s, err := l.get(id)
 	if err != nil {
@@ -277,6 +322,10 @@ func (l *Log) forget(s *Stream) {
 // No bucket is removed meanwhile.
 func (l *Log) search(fn func(*bucket) (bool, error)) error {
 	l.mu.Lock()
+	if len(l.buckets) == 0 {
+		l.mu.Unlock()
+		return ErrClosed
+	}
 	buckets := slices.Clone(l.buckets)
 	for _, b := range buckets {
 		b.reads++

@@ -8,13 +8,7 @@ import (
 	"log/slog"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
-}
 
 func testOptions(t testing.TB) Options {
 	return Options{Retention: time.Minute, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}

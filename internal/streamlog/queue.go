@@ -6,6 +6,8 @@ const (
 	maxGroupBytes  = 512 << 10 // a group takes operations until it holds this much
 	maxQueuedBytes = 64 << 20  // who comes when this much waits for the writer, waits too
 	opOverhead     = 64        // bytes that an operation costs beside its records
+	keyOverhead    = 128       // bytes that a key costs beside itself and its value
+	maxOpBytes     = 16 << 20  // records of one operation: a journal frame and a block must fit into a value
 )
 
 // op is what one caller asks of the writer: records of one stream, committed
@@ -15,12 +17,23 @@ type op struct {
 	data   []byte   // the encoded records, as they stand in the stream's tail
 	from   progress // before them
 	to     progress // after them
+	whole  uint64   // as in tail, after them
 	events int      // among them
 	keys   []keyValue
 	head   *Head      // the response head, if that is among the records
 	end    *End       // the end, if that is
 	flush  bool       // nobody holds the stream any more
 	done   chan error // nil: nobody waits
+	cost   int        // bytes of memory, and of a transaction
+}
+
+// measure sets o.cost. A transaction may hold about 1.2 MiB and 13,000 keys,
+// and a group must stay below that also when it is all beginnings and ends.
+func (o *op) measure() {
+	o.cost = len(o.data) + opOverhead
+	for _, kv := range o.keys {
+		o.cost += len(kv.key) + min(len(kv.value), valueThreshold) + keyOverhead
+	}
 }
 
 // keyValue is a key to set, or to delete if gone.
@@ -43,7 +56,9 @@ type queue struct {
 func (q *queue) init() { q.filled.L, q.drawn.L = &q.mu, &q.mu }
 
 // admit waits until the line is short enough to take more. It comes before
-// submit, which must not wait: its callers hold a lock that the writer needs.
+// submit, which must not wait: its callers hold a lock that the writer needs. So
+// the line may grow beyond its length by what is between the two, at most one
+// operation of each caller.
 func (q *queue) admit() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -67,8 +82,9 @@ func (q *queue) submit(o *op) error {
 	if err := q.state(); err != nil {
 		return err
 	}
+	o.measure()
 	q.ops = append(q.ops, o)
-	q.bytes += len(o.data) + opOverhead
+	q.bytes += o.cost
 	if len(q.ops) == 1 {
 		q.filled.Signal()
 	}
@@ -86,7 +102,7 @@ func (q *queue) take(ops []*op, otherWork bool) (_ []*op, more bool) {
 	}
 	n, bytes := 0, 0
 	for n < len(q.ops) && bytes < maxGroupBytes {
-		bytes += len(q.ops[n].data) + opOverhead
+		bytes += q.ops[n].cost
 		n++
 	}
 	ops = append(ops, q.ops[:n]...)

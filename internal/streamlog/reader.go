@@ -98,7 +98,10 @@ func (r *Reader) Offset() uint64 { return r.offset }
 
 // Read returns the next events, at least one and about max bytes at the most.
 // An event in parts is returned part by part, and only once all of it is in the
-// log. ErrWait: nothing new yet. io.EOF: the stream has ended and all was read.
+// log; if it never will be, since the stream has ended, as far as it came.
+// ErrWait: nothing new yet. io.EOF: the stream has ended and all was read.
+// ErrDamaged: what comes next can't be read. ErrClosed, or the error of a failed
+// commit: nothing more will come.
 // The events are valid until the next call, their Data forever.
 func (r *Reader) Read(max int) ([]Event, error) {
 	r.events = r.events[:0]
@@ -149,10 +152,10 @@ func (r *Reader) fill() error {
 	if r.next >= shown {
 		defer s.mu.Unlock()
 		switch {
-		case s.broken != nil:
-			return s.broken
 		case s.end != nil:
 			return io.EOF
+		case s.broken != nil:
+			return s.broken
 		}
 		return ErrWait
 	}
@@ -178,20 +181,22 @@ func (r *Reader) fillFromBlocks(shown uint64) error {
 	if err != nil {
 		return err
 	}
-	if !ok || blk.to.rec <= r.next {
+	if !ok || blk.to.rec <= r.next || blk.from.rec > r.next {
 		return fmt.Errorf("%w: stream %s has no record %d", ErrDamaged, s.header.ID, r.next)
 	}
 	r.ahead = append(r.ahead[:0], blk.records[r.next-blk.from.rec:]...)
 	size := int(blk.to.offset - blk.from.offset)
 	if blk.to.rec < shown && size < maxReadAhead {
-		err = s.bucket.blocks(s.header.ID, blk.to.index, blk.to.rec, func(b block) bool {
+		// Where a later block can't be read, what is before it is read first; the
+		// error comes again.
+		_ = s.bucket.blocks(s.header.ID, blk.to.index, blk.to.rec, func(b block) bool {
 			r.ahead = append(r.ahead, b.records...)
 			size += int(b.to.offset - b.from.offset)
-			return size < maxReadAhead
+			return size < maxReadAhead && b.to.rec < shown
 		})
 	}
 	if have := shown - r.next; uint64(len(r.ahead)) > have {
 		r.ahead = r.ahead[:have]
 	}
-	return err
+	return nil
 }

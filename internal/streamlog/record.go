@@ -45,7 +45,7 @@ func (r record) event(index, offset uint64) Event {
 func decode[T any](r record) (*T, error) {
 	v := new(T)
 	if err := json.Unmarshal(r.body, v); err != nil {
-		return nil, fmt.Errorf("%w: %T: %v", ErrDamaged, v, err)
+		return nil, fmt.Errorf("%w: %T: %w", ErrDamaged, v, err)
 	}
 	return v, nil
 }

@@ -23,6 +23,12 @@ const (
 	bucketsKept    = 4 // buckets that the retention spans
 )
 
+// expired reports whether a stream with this end ended longer than the retention
+// ago.
+func (l *Log) expired(end *End) bool {
+	return end != nil && time.Since(end.At) > l.Retention()
+}
+
 // Retention is how long a stream can be read after its end.
 func (l *Log) Retention() time.Duration {
 	l.mu.Lock()
@@ -62,12 +68,12 @@ func (l *Log) retain(ctx context.Context) {
 }
 
 // rotate opens the next bucket while the newest is still in use, so that no
-// stream waits for it.
+// stream waits for it. A bucket without streams is good for another while.
 func (l *Log) rotate(now time.Time) {
 	l.mu.Lock()
-	newest := l.buckets[len(l.buckets)-1].start
+	since, refusing := l.buckets[len(l.buckets)-1].since, l.space != spaceOK
 	l.mu.Unlock()
-	if now.Sub(newest) < l.bucketWidth() {
+	if since.IsZero() || refusing || now.Sub(since) < l.bucketWidth() {
 		return
 	}
 	if err := l.newBucket(now); err != nil {
@@ -75,14 +81,16 @@ func (l *Log) rotate(now time.Time) {
 	}
 }
 
-// expire removes the buckets in which nothing can be read any more.
+// expire removes the buckets in which nothing can be read any more. They stay a
+// little longer than that, so that a client that comes too late is told why.
 func (l *Log) expire(now time.Time) {
 	var gone []*bucket
 	l.mu.Lock()
+	keep := l.retention + max(l.retention/bucketsKept, minBucketWidth)
 	kept := l.buckets[:0]
 	for i, b := range l.buckets {
 		newest := i == len(l.buckets)-1
-		if newest || b.handles > 0 || b.reads > 0 || now.Sub(b.idle) <= l.retention {
+		if newest || b.handles > 0 || b.reads > 0 || now.Sub(b.idle) <= keep {
 			kept = append(kept, b)
 		} else {
 			gone = append(gone, b)

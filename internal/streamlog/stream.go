@@ -12,6 +12,8 @@ import (
 const (
 	blockEvents = 64       // a block is written once this many events
 	blockBytes  = 32 << 10 // or bytes wait for it
+
+	maxResponseID = 1 << 10 // bytes of a provider's id that it can be found by
 )
 
 // Stream is a stream's log: its writers' and readers' handle. Its methods may
@@ -37,7 +39,8 @@ type Stream struct {
 
 	mu sync.Mutex // guards all below; only the writer changes now and sealed
 	tail
-	head    *Head
+	given   *Head // on its way, or there
+	head    *Head // durable
 	end     *End  // durable
 	ending  bool  // an end is on its way, or there
 	broken  error // the log has failed
@@ -94,7 +97,9 @@ func (s *Stream) open() error {
 
 // Append adds events and returns when they are as durable as SyncWrites
 // promises. Index and Offset are set here; Data is copied. After the end it is
-// ErrEnded. How far the connections have got is marked with them.
+// ErrEnded, and without room ErrDiskFull. The terminal flag of an event in parts
+// is the last part's. How far the connections have got is marked with them. One
+// call takes at most 16 MiB.
 func (s *Stream) Append(events []Event) error {
 	if s.log.full.Load() {
 		return ErrDiskFull
@@ -128,12 +133,18 @@ func (s *Stream) submit(o *op, now time.Time, put func(at uint32) error) error {
 		return err
 	}
 	s.mu.Lock()
-	from := len(s.data)
+	n, whole := len(s.data), s.whole
 	o.from = s.next
 	err := put(s.since(now))
+	o.data, o.to, o.whole = s.data[n:len(s.data):len(s.data)], s.next, s.whole
+	if err == nil && len(o.data) > maxOpBytes {
+		err = fmt.Errorf("streamlog: %d bytes at once, at most %d", len(o.data), maxOpBytes)
+	}
 	if err == nil {
-		o.data, o.to = s.data[from:len(s.data):len(s.data)], s.next
 		err = s.log.queue.submit(o)
+	}
+	if err != nil {
+		s.undo(n, o.from, whole) // the next record must follow on what the writer knows
 	}
 	s.mu.Unlock()
 	if err != nil || o.done == nil {
@@ -144,9 +155,15 @@ func (s *Stream) submit(o *op, now time.Time, put func(at uint32) error) error {
 
 func (s *Stream) newOp() *op { return &op{stream: s, done: make(chan error, 1)} }
 
-// Attempt records that another upstream request is about to be sent.
+// Attempt records that another upstream request is about to be sent, and
+// returns when that is durable.
 func (s *Stream) Attempt(a Attempt) error {
-	return s.submit(s.newOp(), a.Started, func(at uint32) error { return s.putJSON(kindAttempt, at, a) })
+	return s.submit(s.newOp(), a.Started, func(at uint32) error {
+		if s.ending {
+			return ErrEnded
+		}
+		return s.putJSON(kindAttempt, at, a)
+	})
 }
 
 // SetHead stores the provider's response head and returns when it is durable.
@@ -160,6 +177,7 @@ func (s *Stream) SetHead(h Head) error {
 		if err := s.putJSON(kindHead, at, h); err != nil {
 			return err
 		}
+		s.given = &h
 		return o.addSummary(summary{Header: s.header, Head: &h})
 	})
 }
@@ -180,10 +198,10 @@ func (s *Stream) Finish(e End) (End, error) {
 		}
 		s.ending, o.end = true, &e
 		o.keys = append(o.keys, keyValue{key: openKey(s.header.ID), gone: true})
-		if e.ResponseID != "" {
+		if e.ResponseID != "" && len(e.ResponseID) <= maxResponseID {
 			o.keys = append(o.keys, keyValue{key: responseKey(s.header.Principal, e.ResponseID), value: s.header.ID[:]})
 		}
-		return o.addSummary(s.next.summarize(summary{Header: s.header, Head: s.head, End: &e}))
+		return o.addSummary(s.next.summarize(summary{Header: s.header, Head: s.given, End: &e}))
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -226,14 +244,9 @@ type Info struct {
 func (s *Stream) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := Info{Header: s.header, State: Streaming, Head: s.head, End: s.end, Events: s.now.index, Bytes: s.now.offset, Terminal: s.now.terminal > 0, Completing: max(s.now.terminal, 1) - 1, Damaged: s.damaged}
-	if s.end != nil {
-		i.State = s.end.State
-	}
-	if s.now.offset > 0 {
-		i.First = s.header.Accepted.Add(time.Duration(s.now.first) * time.Millisecond)
-		i.Last = s.header.Accepted.Add(time.Duration(s.now.last) * time.Millisecond)
-	}
+	sum := s.now.summarize(summary{Header: s.header, Head: s.head, End: s.end})
+	i := sum.info()
+	i.Damaged = s.damaged
 	return i
 }
 
@@ -242,7 +255,7 @@ func (s *Stream) expired() bool {
 	s.mu.Lock()
 	end := s.end
 	s.mu.Unlock()
-	return end != nil && time.Since(end.At) > s.log.Retention()
+	return s.log.expired(end)
 }
 
 // Release gives back a reference. A stream that has ended leaves memory with
@@ -251,11 +264,13 @@ func (s *Stream) Release() {
 	s.log.mu.Lock()
 	s.refs--
 	last := s.refs == 0
+	if last {
+		s.flushes.Add(1) // before the lock is gone, or the writer could forget s, and its bucket go, while this is on its way
+	}
 	s.log.mu.Unlock()
 	if !last {
 		return
 	}
-	s.flushes.Add(1)
 	// After Close there is no writer, and nothing left to free.
 	_ = s.log.queue.submit(&op{stream: s, flush: true})
 }
@@ -349,7 +364,8 @@ func (o *op) addSummary(sum summary) error {
 }
 
 // load makes a handle of a stream that b holds and that has ended; nil if b
-// doesn't hold it.
+// doesn't hold it. A stream that has not ended is in memory, so one that is
+// found here without an end has lost it.
 func (l *Log) load(b *bucket, id ID) (*Stream, error) {
 	sum, err := b.summary(id)
 	if sum == nil || err != nil {
@@ -359,11 +375,21 @@ func (l *Log) load(b *bucket, id ID) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !ok || blk.to.rec < sum.Records || sum.End != nil && (blk.to.index != sum.Events || blk.to.offset != sum.Bytes) {
+	if sum.End == nil {
+		return nil, fmt.Errorf("%w: stream %s has lost its end", ErrDamaged, id)
+	}
+	if !ok || blk.to.rec < sum.Records || blk.to.index != sum.Events || blk.to.offset != sum.Bytes {
 		return nil, fmt.Errorf("%w: stream %s has %d events in %d bytes, %d in %d were written", ErrDamaged, id, blk.to.index, blk.to.offset, sum.Events, sum.Bytes)
 	}
+	s := l.newStream(b, sum, blk.to)
+	s.showAll()
+	return s, nil
+}
+
+// newStream makes a handle of a stream whose blocks end at p.
+func (l *Log) newStream(b *bucket, sum *summary, p progress) *Stream {
 	return &Stream{
-		log: l, bucket: b, header: sum.Header, head: sum.Head, end: sum.End, ending: sum.End != nil,
-		tail: startAt(blk.to), nextID: uint32(blk.to.rec),
-	}, nil
+		log: l, bucket: b, header: sum.Header, given: sum.Head, head: sum.Head, end: sum.End, ending: sum.End != nil,
+		tail: startAt(p), nextID: uint32(p.rec), // no connection had a greater number: each left a record
+	}
 }

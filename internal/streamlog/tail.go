@@ -6,6 +6,7 @@ package streamlog
 // be, so the journal and the block are made of the same bytes.
 type tail struct {
 	next   progress // after the last record in data
+	whole  uint64   // number of the record up to which next has whole events only
 	now    progress // after the last committed one
 	sealed progress // after the last one in a block; data begins here
 
@@ -14,6 +15,7 @@ type tail struct {
 	events    int    // among them
 	room      int    // bytes that data is made for
 	shown     uint64 // number of the first record that readers may not have: it, or the event it belongs to, is not all there
+	cut       bool   // an event that is not whole never will be: readers have all that is committed
 
 	last     []byte   // the records of the last block, or nil
 	lastFrom progress // where they begin
@@ -22,7 +24,7 @@ type tail struct {
 
 // startAt makes an empty tail of a stream of which all before p is in blocks.
 func startAt(p progress) tail {
-	return tail{next: p, now: p, sealed: p, shown: p.rec}
+	return tail{next: p, whole: p.rec, now: p, sealed: p, shown: p.rec}
 }
 
 // put adds a record. The caller submits it.
@@ -31,7 +33,14 @@ func (t *tail) put(r record) {
 		t.data = make([]byte, 0, t.room)
 	}
 	t.data = appendRecord(t.data, r)
-	t.next = t.next.after(r)
+	if t.next = t.next.after(r); !t.next.open {
+		t.whole = t.next.rec
+	}
+}
+
+// undo takes back what was put, and not submitted, since there were n bytes of data.
+func (t *tail) undo(n int, next progress, whole uint64) {
+	t.data, t.next, t.whole = t.data[:n], next, whole
 }
 
 // commit notes that o is durable.
@@ -39,13 +48,14 @@ func (t *tail) commit(o *op) {
 	t.now = o.to
 	t.committed += len(o.data)
 	t.events += o.events
-	if !t.now.open {
+	t.shown = o.whole
+	if t.cut {
 		t.shown = t.now.rec
 	}
 }
 
-// showAll lets readers have an event that will never be complete.
-func (t *tail) showAll() { t.shown = t.now.rec }
+// showAll lets readers have an event that will never be whole.
+func (t *tail) showAll() { t.cut, t.shown = true, t.now.rec }
 
 func (t *tail) blockDue() bool { return t.events >= blockEvents || t.committed >= blockBytes }
 
