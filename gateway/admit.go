@@ -195,23 +195,17 @@ func sameCall(s *stream, call *call) error {
 // admit makes the stream: its opening record is durable before the provider is
 // called, so nothing can be billed that the log doesn't know of.
 func (g *Gateway) admit(c echo.Context, call *call) (*connection, error) {
-	g.mu.Lock()
-	if g.draining {
-		g.mu.Unlock()
-		return nil, errDraining
-	}
-	g.drains.Add(1) // the drain's
-	g.mu.Unlock()
-	l, err := g.log.Create(call.header)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Request().Context()))
+	s, err := g.register(call, cancel)
 	if err != nil {
-		g.drains.Done()
+		cancel()
+		return nil, err
+	}
+	if err := s.log.Open(); err != nil {
+		cancel()
+		g.unregister(s)
 		return nil, logError(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Request().Context()))
-	s := &stream{gw: g, log: l, header: l.Header(), stopDrain: cancel, draining: true, refs: 2} // the drain's and the connection's
-	g.mu.Lock()
-	g.streams[s.header.ID] = s
-	g.mu.Unlock()
 	conn := &connection{stream: s, via: viaFirst}
 	err = conn.open()
 	req := g.upstreamRequest(ctx, c.Request(), call)
@@ -221,10 +215,39 @@ func (g *Gateway) admit(c echo.Context, call *call) (*connection, error) {
 		defer cancel()
 		g.drain(s, call, req)
 	}()
+	s.opened()
 	if err != nil {
 		s.stop(stopDisconnect)
 		s.release()
 		return nil, logError(err)
 	}
 	return conn, nil
+}
+
+// register makes a stream known before anything of it is stored, so that from
+// then on a shutdown finds it, and a reader finds this one.
+func (g *Gateway) register(call *call, stopDrain context.CancelFunc) (*stream, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.draining {
+		return nil, errDraining
+	}
+	l, err := g.log.Prepare(call.header)
+	if err != nil {
+		return nil, logError(err)
+	}
+	s := &stream{gw: g, log: l, header: l.Header(), stopDrain: stopDrain, draining: true, refs: 2} // the drain's and the connection's
+	g.streams[s.header.ID] = s
+	g.drains.Add(1) // the drain's
+	return s, nil
+}
+
+// unregister forgets a stream that could not be stored.
+func (g *Gateway) unregister(s *stream) {
+	g.mu.Lock()
+	delete(g.streams, s.header.ID)
+	close(g.ended)
+	g.ended = make(chan struct{})
+	g.mu.Unlock()
+	g.drains.Done()
 }

@@ -24,3 +24,15 @@ func RouteForTest(providers map[string]Provider, path string) (string, string, e
 	p, rest, err := route(providers, &http.Request{URL: &url.URL{Path: path}, Header: http.Header{}})
 	return p.Name, rest, err
 }
+
+// LiveForTest is the number of streams whose provider is still answering.
+func (g *Gateway) LiveForTest() (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.streams {
+		if s.live() {
+			n++
+		}
+	}
+	return n
+}

@@ -91,7 +91,12 @@ func TestOffsets(t *testing.T) {
 	if len(none) != 0 || head.Header.Get("Recoup-Stream-Status") != "completed" || head.Header.Get("Content-Type") != "text/event-stream; charset=utf-8" && head.Header.Get("Content-Type") != "text/event-stream" {
 		t.Errorf("HEAD: %v", head.Header)
 	}
+	h := header{"Idempotency-Key": "expires"}
+	s.must(200, http.MethodPost, chatPath, chatBody, h)
 	s.log.SetRetention(0)
+	if resp, _ := s.must(200, http.MethodPost, chatPath, chatBody, h); resp.Header.Get("Recoup-Resumed") != "no; reason=expired" {
+		t.Errorf("the key of an expired stream: Recoup-Resumed %q", resp.Header.Get("Recoup-Resumed"))
+	}
 	_, gone := s.must(410, http.MethodGet, path, "", nil)
 	if !strings.Contains(string(gone), "stream_expired") {
 		t.Errorf("expired: %s", gone)
@@ -299,6 +304,38 @@ func TestDrain(t *testing.T) {
 	resp.Body.Close()
 	if err := <-drained; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDrainAmidAdmissions: a shutdown whose time is up ends all calls, also those
+// that are just being taken.
+func TestDrainAmidAdmissions(t *testing.T) {
+	s := newSite(t)
+	s.sim.On(func(*http.Request, []byte) *simulator.Script { return &simulator.Script{StallAfterEvents: 5} })
+	var wg sync.WaitGroup
+	begun := make(chan struct{}, 100)
+	for range 100 {
+		wg.Go(func() {
+			begun <- struct{}{}
+			resp, err := s.client.Do(s.request(http.MethodPost, chatPath, chatBody, nil))
+			if err != nil {
+				return
+			}
+			defer resp.Body.Close()
+			if data, err := io.ReadAll(resp.Body); err == nil && resp.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("%d, and a clean end after %q", resp.StatusCode, data)
+			}
+		})
+	}
+	for range 30 {
+		<-begun
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.gateway.Drain(ctx) // it says what it interrupted
+	wg.Wait()
+	if n := s.gateway.LiveForTest(); n != 0 {
+		t.Errorf("%d streams live on", n)
 	}
 }
 

@@ -57,7 +57,8 @@ type stream struct {
 	orphanSize int64 // bytes that orphans counts for it
 
 	mu        sync.Mutex
-	draining  bool // the provider is still answering
+	draining  bool // the provider is still answering, or about to be asked
+	open      bool // the opening record is in the log
 	begun     bool // the first event is in the log
 	complete  bool // the terminal event is
 	stopped   string
@@ -203,7 +204,26 @@ func (s *stream) stopIf(why string, ok func() bool) {
 		return
 	}
 	s.stopped = why
+	open := s.open
 	s.mu.Unlock()
+	if open {
+		s.cancelAttempt(why)
+	}
+}
+
+// opened notes that the opening record is stored. Whoever stopped the stream
+// before could not mark it.
+func (s *stream) opened() {
+	s.mu.Lock()
+	s.open = true
+	why := s.stopped
+	s.mu.Unlock()
+	if why != "" {
+		s.cancelAttempt(why)
+	}
+}
+
+func (s *stream) cancelAttempt(why string) {
 	// If the log has failed, the mark is lost like all else.
 	_ = s.log.Mark(streamlog.Mark{Kind: streamlog.MarkCancel, Cause: why})
 	s.stopDrain()

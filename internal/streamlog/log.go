@@ -202,26 +202,34 @@ func (l *Log) Recovered() []*Stream {
 func (l *Log) Err() error { return l.queue.failed() }
 
 // Create makes a stream and returns once its opening record and its first
-// attempt are durable. Header.ID and Header.Accepted are set here. The caller
-// owns a reference; see Stream.Release.
+// attempt are durable: it is Prepare and Open. Header.ID and Header.Accepted are
+// set here. The caller owns a reference; see Stream.Release.
 func (l *Log) Create(h Header) (*Stream, error) {
-	s, err := l.admit(h)
+	s, err := l.Prepare(h)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.open(); err != nil {
-		l.mu.Lock()
-		l.forget(s)
-		l.mu.Unlock()
-		return nil, err
-	}
-	return s, nil
+	return s, s.Open()
 }
 
-// admit makes the handle of a new stream. Id and bucket are chosen under one
-// lock, so that ids in a bucket are greater than in those before it: List tells
-// by them where it is.
-func (l *Log) admit(h Header) (*Stream, error) {
+// Open makes a stream that Prepare returned durable. If it can't, the stream is
+// gone and the caller's reference with it.
+func (s *Stream) Open() error {
+	err := s.open()
+	if err != nil {
+		s.log.mu.Lock()
+		s.log.forget(s)
+		s.log.mu.Unlock()
+	}
+	return err
+}
+
+// Prepare makes a stream of which nothing is stored yet: the caller may get
+// ready for it, and must Open it. Header.ID and Header.Accepted are set here. The
+// caller owns a reference. Id and bucket are chosen under one lock, so that ids
+// in a bucket are greater than in those before it: List tells by them where it
+// is.
+func (l *Log) Prepare(h Header) (*Stream, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -347,14 +355,13 @@ func (l *Log) search(fn func(*bucket) (bool, error)) error {
 }
 
 // ByKey returns the newest stream of this principal with this idempotency key,
-// or ErrNotFound. An expired one counts as not there. The caller owns a
-// reference.
+// ErrNotFound or ErrExpired. The caller owns a reference.
 func (l *Log) ByKey(principal, key Hash) (*Stream, error) {
 	return l.byIndex(principal, idempotencyKey(principal, key))
 }
 
 // ByResponse returns the stream of this principal whose provider called its
-// answer responseID, or ErrNotFound. The caller owns a reference.
+// answer responseID, ErrNotFound or ErrExpired. The caller owns a reference.
 func (l *Log) ByResponse(principal Hash, responseID string) (*Stream, error) {
 	return l.byIndex(principal, responseKey(principal, responseID))
 }
@@ -371,9 +378,5 @@ func (l *Log) byIndex(principal Hash, key []byte) (*Stream, error) {
 	if id == (ID{}) {
 		return nil, ErrNotFound
 	}
-	s, err := l.Get(principal, id)
-	if errors.Is(err, ErrExpired) {
-		return nil, ErrNotFound
-	}
-	return s, err
+	return l.Get(principal, id)
 }

@@ -71,7 +71,7 @@ func TestRetention(t *testing.T) {
 		if _, err := l.Get(Hash{2}, id); err != ErrNotFound {
 			t.Errorf("somebody else's expired stream: %v", err)
 		}
-		if _, err := l.ByKey(alice, key); err != ErrNotFound {
+		if _, err := l.ByKey(alice, key); err != ErrExpired {
 			t.Errorf("expired, by key: %v", err)
 		}
 		if infos, err := l.List(alice, ID{}, 0, func(Info) bool { return true }); err != nil || len(infos) != 0 {
