@@ -25,7 +25,7 @@ type Resume string
 // The settings of resume.
 const (
 	ResumeMarked Resume = "marked" // by id, or by the key that the call brought
-	ResumeOff    Resume = "off"    // none: a client that leaves is gone
+	ResumeOff    Resume = "off"    // none: keys are ignored, and a client that leaves is gone
 )
 
 // Provider is somebody who answers calls.
