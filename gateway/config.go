@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/recoup-gateway/recoup/gateway/dialect"
@@ -74,6 +75,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("providers: at least one is needed")
 	}
 	for name, p := range c.Providers {
+		if slices.Contains(bare, name) {
+			return fmt.Errorf("providers.%s: /%s/ is where clients without /v1 in their base URL call; use another name", name, name)
+		}
 		if err := p.validate(); err != nil {
 			return fmt.Errorf("providers.%s: %w", name, err)
 		}

@@ -75,7 +75,7 @@ func RunProxy(ctx context.Context, out io.Writer, provider string) error {
 		<-ctx.Done()
 	}
 	err = errors.Join(err, srv.Close())
-	<-served // http.ErrServerClosed, or why the listener failed: the load has noticed
+	_ = <-served // http.ErrServerClosed, or why the listener failed: the load has noticed
 	return err
 }
 
