@@ -75,7 +75,9 @@ func RunProxy(ctx context.Context, out io.Writer, provider string) error {
 		<-ctx.Done()
 	}
 	err = errors.Join(err, srv.Close())
-	_ = <-served // http.ErrServerClosed, or why the listener failed: the load has noticed
+	if failed := <-served; !errors.Is(failed, http.ErrServerClosed) {
+		err = errors.Join(err, failed)
+	}
 	return err
 }
 
