@@ -90,10 +90,11 @@ func responseKey(p Hash, responseID string) []byte {
 // openBucket opens or creates the database in dir. Journal groups and blocks go
 // to the value log, where nothing rewrites them; the LSM tree holds the keys.
 func openBucket(dir string, start time.Time, opts Options, fresh bool) (*bucket, error) {
-	if err := checkManifest(dir); err != nil {
+	listed, err := checkManifest(dir)
+	if err != nil {
 		return nil, openError(dir, err)
 	}
-	hurt, err := checkTables(dir)
+	hurt, err := checkTables(dir, listed)
 	if err != nil {
 		return nil, openError(dir, err)
 	}

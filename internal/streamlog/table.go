@@ -11,24 +11,27 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/fb"
+	"github.com/dgraph-io/badger/v4/table"
 )
 
-// checkTables looks at a bucket's tables before Badger does: it opens them in
+// checkTables looks at a bucket's tables before Badger does: those that the
+// manifest lists, since others are leftovers of a killed process, perhaps half
+// made, which Badger removes. It opens tables in
 // goroutines of its own and reads their ends and last blocks without checking, so
 // that a damaged one would end the process, at every start. Such a table is
 // ErrDamaged. A damaged block elsewhere costs what it held; hurt counts those. Of
 // encrypted tables only the ends can be checked from outside.
-func checkTables(dir string) (hurt int, err error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.sst"))
-	if err != nil {
-		return 0, fmt.Errorf("streamlog: list tables: %w", err)
-	}
+func checkTables(dir string, listed map[uint64]badger.TableManifest) (hurt int, err error) {
 	// The registry of keys begins with 16 bytes at random and a text, which is
 	// legible if there is no key. It, not the options, says what is in the tables.
 	registry, err := os.ReadFile(filepath.Join(dir, badger.KeyRegistryFileName))
 	plain := err == nil && len(registry) >= 28 && string(registry[16:28]) == "Hello Badger"
-	for _, file := range files {
+	for id := range listed {
+		file := table.NewFilename(id, dir)
 		b, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // Badger says so
+		}
 		if err != nil {
 			return hurt, fmt.Errorf("streamlog: read table: %w", err)
 		}
@@ -41,10 +44,10 @@ func checkTables(dir string) (hurt int, err error) {
 	return hurt, nil
 }
 
-// checkManifest refuses a manifest that ends within an entry, or is missing though
-// there are tables: Badger would take the tables that it doesn't list for leftovers
-// and delete them.
-func checkManifest(dir string) error {
+// checkManifest returns the tables that the manifest lists. It refuses one that
+// ends within an entry, or is missing though there are tables: Badger would take
+// the tables that it doesn't list for leftovers and delete them.
+func checkManifest(dir string) (map[uint64]badger.TableManifest, error) {
 	path := filepath.Join(dir, badger.ManifestFilename)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -52,24 +55,24 @@ func checkManifest(dir string) error {
 		if err == nil && len(tables) > 0 {
 			err = fmt.Errorf("%w: no %s", ErrDamaged, path)
 		}
-		return err
+		return nil, err
 	}
 	if err != nil {
-		return fmt.Errorf("streamlog: open manifest: %w", err)
+		return nil, fmt.Errorf("streamlog: open manifest: %w", err)
 	}
 	defer f.Close()
-	_, sound, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(dir).WithLogger(nil))
+	manifest, sound, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(dir).WithLogger(nil))
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return fmt.Errorf("streamlog: stat manifest: %w", err)
+		return nil, fmt.Errorf("streamlog: stat manifest: %w", err)
 	}
 	if info.Size() != sound {
-		return fmt.Errorf("%w: %s ends within an entry", ErrDamaged, path)
+		return nil, fmt.Errorf("%w: %s ends within an entry", ErrDamaged, path)
 	}
-	return nil
+	return manifest.Tables, nil
 }
 
 // checkTable checks a table: its blocks, the index, the CRC of the index. ok is
@@ -90,17 +93,17 @@ func checkTable(b []byte, plain bool) (hurt int, ok bool) {
 	if !plain {
 		return 0, true
 	}
-	table, blocks := fb.GetRootAsTableIndex(index, 0), rest[:len(rest)-n]
-	for i := range table.OffsetsLength() {
+	root, blocks := fb.GetRootAsTableIndex(index, 0), rest[:len(rest)-n]
+	for i := range root.OffsetsLength() {
 		var at fb.BlockOffset
-		if !table.Offsets(&at, i) || int64(at.Offset())+int64(at.Len()) > int64(len(blocks)) {
+		if !root.Offsets(&at, i) || int64(at.Offset())+int64(at.Len()) > int64(len(blocks)) {
 			return hurt, false
 		}
 		sound, readable := checkBlock(blocks[at.Offset():][:at.Len()])
 		if !sound {
 			hurt++
 		}
-		if !readable || !sound && i == table.OffsetsLength()-1 {
+		if !readable || !sound && i == root.OffsetsLength()-1 {
 			return hurt, false
 		}
 	}
