@@ -37,30 +37,31 @@ func (g *Gateway) generate(c echo.Context, p Provider, path, endpoint string) er
 	if err != nil {
 		return err
 	}
-	if call.header.Key.IsZero() {
-		return g.begin(c, call)
-	}
-	lock := g.admitting.of(call.header.Key)
-	lock.Lock()
-	conn, reason, err := g.resumeByKey(c, call)
-	if conn == nil && err == nil {
-		if conn, err = g.admit(c, call); err == nil {
-			conn.reason = reason
-		}
-	}
-	lock.Unlock()
+	conn, err := g.connectCall(c, call)
 	if err != nil {
 		return err
 	}
 	return conn.serve(c)
 }
 
-func (g *Gateway) begin(c echo.Context, call *call) error {
-	conn, err := g.admit(c, call)
-	if err != nil {
-		return err
+// connectCall connects to the stream that the call's key names, or to a new one.
+// Calls with the same key wait for each other: the second must find what the
+// first has made.
+func (g *Gateway) connectCall(c echo.Context, call *call) (*connection, error) {
+	if call.header.Key.IsZero() {
+		return g.admit(c, call)
 	}
-	return conn.serve(c)
+	lock := g.admitting.of(call.header.Key)
+	lock.Lock()
+	defer lock.Unlock()
+	conn, reason, err := g.resumeByKey(c, call)
+	if conn != nil || err != nil {
+		return conn, err
+	}
+	if conn, err = g.admit(c, call); err == nil {
+		conn.reason = reason
+	}
+	return conn, err
 }
 
 // readCall reads and checks what the client sent.

@@ -1,13 +1,13 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/recoup-gateway/recoup/gateway/dialect"
@@ -63,10 +63,7 @@ func (g *Gateway) receive(s *stream, call *call, req *http.Request, idle *watchd
 		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: fmt.Sprintf("no response: %v", err)}
 	}
 	defer resp.Body.Close()
-	body, plain, err := decode(resp)
-	if err != nil {
-		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: err.Error()}
-	}
+	body, plain := decode(resp)
 	call.body = nil // sent
 	removeHopByHop(resp.Header)
 	resp.Header.Del("Set-Cookie") // a credential, of sorts: it is not ours to keep
@@ -256,19 +253,20 @@ func (a *answer) store() error {
 
 // watchdog calls a function when nothing resets it for some time.
 type watchdog struct {
-	after time.Duration
-	timer *time.Timer
-	bark  context.Context
+	after  time.Duration
+	timer  *time.Timer
+	barked atomic.Bool
 }
 
 func newWatchdog(after time.Duration, fn func()) *watchdog {
-	ctx, cancel := context.WithCancel(context.Background())
-	return &watchdog{after: after, bark: ctx, timer: time.AfterFunc(after, func() {
-		cancel()
+	w := &watchdog{after: after}
+	w.timer = time.AfterFunc(after, func() {
+		w.barked.Store(true)
 		fn()
-	})}
+	})
+	return w
 }
 
 func (w *watchdog) reset()      { w.timer.Reset(w.after) }
 func (w *watchdog) stop()       { w.timer.Stop() }
-func (w *watchdog) fired() bool { return w.bark.Err() != nil }
+func (w *watchdog) fired() bool { return w.barked.Load() }

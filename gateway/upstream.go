@@ -86,16 +86,16 @@ func removeHopByHop(h http.Header) {
 // none; of those that use one nevertheless, gzip is taken off, so that the log
 // holds what a client can read. Anything else stays as it is, and is then no
 // stream of events to the gateway, only bytes.
-func decode(resp *http.Response) (body io.Reader, plain bool, err error) {
+func decode(resp *http.Response) (body io.Reader, plain bool) {
 	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
 	case "", "identity":
-		return resp.Body, true, nil
+		return resp.Body, true
 	case "gzip", "x-gzip":
 		resp.Header.Del("Content-Encoding")
 		resp.Header.Del("Content-Length")
-		return &lazyGzip{from: resp.Body}, true, nil
+		return &lazyGzip{from: resp.Body}, true
 	}
-	return resp.Body, false, nil
+	return resp.Body, false
 }
 
 // lazyGzip begins to decompress with the first Read, so that the response head
