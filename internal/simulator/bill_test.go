@@ -1,6 +1,7 @@
 package simulator_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -92,6 +93,41 @@ func TestBillWhenTheProviderFails(t *testing.T) {
 			}
 			if e := f.last(); e.Input != tc.input || e.Billed != tc.billed {
 				t.Errorf("input %d, billed %d, want %d, %d: %+v", e.Input, e.Billed, tc.input, tc.billed, e)
+			}
+		})
+	}
+}
+
+// A bill that is wrong by one differs from what was reported for the very same
+// request, whichever way it was made wrong.
+func TestBillThatIsWrongByOne(t *testing.T) {
+	script := simulator.Script{Tokens: 30, Hidden: 5, Input: 40}
+	wrong := script
+	wrong.BillExtra = 1
+	on := func(r *http.Request) int {
+		if r.Header.Get("Traceparent") != "" {
+			return 1
+		}
+		return 0
+	}
+	for name, body := range map[string]string{"streamed": chatUsage, "whole": chatWhole} {
+		t.Run(name, func(t *testing.T) {
+			f := start(t, simulator.Options{BillExtraOn: on})
+			for i, c := range []struct {
+				script simulator.Script
+				trace  string
+				billed int
+			}{{script, "", 35}, {wrong, "", 36}, {script, "00-1-2-01", 36}} {
+				f.Next(c.script)
+				r := f.request(ctx(t), chatPath, body)
+				r.Header.Set("Traceparent", c.trace)
+				got, err := io.ReadAll(f.open(r).Body)
+				if err != nil || !bytes.Contains(got, []byte(`"completion_tokens":35`)) {
+					t.Errorf("call %d: %v: %s", i, err, got)
+				}
+				if e := f.last(); e.Billed != c.billed || e.Generated != 35 || e.Hidden != 5 || e.Input != 40 || e.End != simulator.EndCompleted {
+					t.Errorf("call %d: %+v", i, e)
+				}
 			}
 		})
 	}

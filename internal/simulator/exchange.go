@@ -175,6 +175,9 @@ func (x *exchange) run() End {
 		return x.reject(http.StatusBadRequest, ErrorBody{Code: "simulator_script", Message: err.Error()})
 	}
 	x.script = script
+	if extra := x.sim.opts.BillExtraOn; extra != nil {
+		x.script.BillExtra += extra(x.r)
+	}
 	x.sim.update(func() { x.entry.Model, x.entry.Streamed = x.req.Model, x.req.Stream })
 	return x.route()
 }

@@ -48,6 +48,7 @@ type Script struct {
 	CutAfterBytes     int       `json:"cut_after_bytes,omitempty"`
 	Cut               Cut       `json:"cut,omitempty"` // "": CutFIN
 	StallAfterEvents  int       `json:"stall_after_events,omitempty"`
+	StallAlso         []int     `json:"stall_also,omitempty"` // counts of events, after each of which it stalls again
 	StallAfterBytes   int       `json:"stall_after_bytes,omitempty"`
 	ErrorAfterEvents  int       `json:"error_after_events,omitempty"` // then an error event and a clean end
 	StallHead         bool      `json:"stall_head,omitempty"`         // stall before the response head, streamed or not
@@ -74,7 +75,7 @@ type Script struct {
 	OnDisconnect OnDisconnect `json:"on_disconnect,omitempty"` // "": stop if streamed, else full
 	TailTokens   int          `json:"tail_tokens,omitempty"`   // with stop: billed beyond what was generated
 	OnFailure    OnFailure    `json:"on_failure,omitempty"`    // our own cuts, errors after the head and drops
-	BillExtra    int          `json:"bill_extra,omitempty"`    // output on the bill that no usage reports
+	BillExtra    int          `json:"bill_extra,omitempty"`    // output on the bill that no usage reports, also of an answer that ends well
 
 	// Replay answers with recorded bytes instead; see ReplayOf. The counts
 	// above are then the bill of the whole.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -273,7 +274,7 @@ func (s *sender) checkpoint() End {
 		at, ok := at(count)
 		return ok && at == n
 	}
-	if is(script.StallAfterEvents) {
+	if is(script.StallAfterEvents) || slices.Contains(script.StallAlso, n) {
 		if end := s.flush(); end != "" {
 			return end
 		}

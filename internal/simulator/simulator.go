@@ -16,6 +16,11 @@ type Options struct {
 	Seed          uint64   // with Deterministic
 	Keys          []string // credentials that are accepted; none: any
 	Recordings    string   // folder with index.csv, for scripts that name a Replay
+
+	// BillExtraOn says how much is added to a script's BillExtra, whichever script
+	// the request gets: a bill that is wrong on purpose, for who checks bills. It
+	// is called from handlers, possibly at once.
+	BillExtraOn func(*http.Request) int
 }
 
 // Simulator is one provider. Its methods may be called from any goroutine.

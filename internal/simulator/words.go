@@ -3,8 +3,11 @@ package simulator
 import "strings"
 
 // plainWords are each one token of o200k_base and of cl100k_base, at the start
-// of a text and after a blank. So whoever counts with the right tokenizer must
-// arrive at the simulator's own figure.
+// of a text and after a blank. Both cut a text before each blank first, so the
+// words make as many tokens in any order, and in a text that breaks off after any
+// of them: whoever counts with the right tokenizer must arrive at the simulator's
+// own figure. That holds for generated text alone: a script's fixed text and a
+// tool's arguments are cut by rules of our own, see split and pieces.
 const plainWords = `
 the of and to in is that it was for on are with as they at
 be this from have or by one had not but what all were when we there
@@ -17,14 +20,15 @@ right look think also around another came come work three word must because does
 place well such here take why things help put years different away again off went old
 number great tell men say small every found still between name should home big give air
 line set own under read last never us left end along while might next sound below
-something thought both few those always show large often asked house world going want school important
-until form food keep children feet land side without boy once animals life sometimes four head
+something thought both few those always show large often money house world going want school important
+until form food keep children river land side without boy once animals life sometimes four head
 above kind almost live page got earth need far hand high year mother light parts country
 father let night following picture being study second eyes soon times story boys since white days
 ever paper hard near sentence better best during today others however sure means try young sun`
 
-// wideWords need two to six bytes of UTF-8 and more.
-const wideWords = `世界 数据 時間 日本 東京 한국 🙂 👍 ❤️ café über Straße мир שלום`
+// wideWords have characters of two to four bytes of UTF-8. After a blank, which is
+// where they stand, each is one token of o200k_base; of cl100k_base most are more.
+const wideWords = `世界 数据 中国 日本 東京 한국 🙂 👍 ❤️ café über Straße мир שלום`
 
 // Tokens carry their leading blank; a text's first token drops it.
 var (
@@ -69,7 +73,8 @@ func mix(x uint64) uint64 {
 const maxTokenRunes = 16
 
 // split cuts a fixed text into the simulator's tokens: a word with the white
-// space before it, at most maxTokenRunes long.
+// space before it, at most maxTokenRunes long. No tokenizer counts the same, but
+// for a text of words like ours.
 func split(text string) []string {
 	var tokens []string
 	start, runes, inWord := 0, 0, false
@@ -89,7 +94,8 @@ func split(text string) []string {
 }
 
 // pieces cuts a tool's arguments into tokens of at most four bytes, never
-// inside a character.
+// inside a character. Real tokenizers cut JSON elsewhere, so what they count of it
+// is another figure than ours.
 func pieces(s string) []string {
 	var out []string
 	start := 0

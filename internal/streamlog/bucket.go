@@ -31,10 +31,12 @@ type bucket struct {
 	turn         uint64    // the round in which it was last committed to
 
 	// guarded by Log.mu
-	handles int       // streams in memory that live here
-	reads   int       // look-ups under way
-	since   time.Time // when the first stream came; zero: none did
-	idle    time.Time // when the last stream ended or the bucket ceased to be the newest
+	handles int         // streams in memory that live here
+	reads   int         // look-ups under way
+	owed    map[ID]bool // streams that have ended and are not settled; true: since before Open
+	warned  time.Time   // when it was last said that only those keep the bucket
+	since   time.Time   // when the first stream came; zero: none did
+	idle    time.Time   // when the last stream ended or the bucket ceased to be the newest
 
 	life   sync.RWMutex // held by who reads; Badger must not be closed under them
 	closed bool
@@ -46,6 +48,7 @@ const (
 	prefixContent   = 'C' // stream 16 B, first event u64, first record u64 -> frame of a block
 	prefixHead      = 'H' // stream 16 B -> summary as JSON
 	prefixOpen      = 'O' // stream 16 B -> nothing; the stream has no end yet
+	prefixUnsettled = 'U' // stream 16 B -> nothing; the stream has an end and is not settled
 	prefixPrincipal = 'P' // principal 16 B, stream 16 B -> nothing
 	prefixKey       = 'K' // principal 16 B, key 16 B -> stream
 	prefixResponse  = 'R' // provider's response id, NUL, principal 16 B -> stream
@@ -72,8 +75,9 @@ func contentKey(id ID, index, rec uint64) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(k, index), rec)
 }
 
-func headKey(id ID) []byte { return append([]byte{prefixHead}, id[:]...) }
-func openKey(id ID) []byte { return append([]byte{prefixOpen}, id[:]...) }
+func headKey(id ID) []byte      { return append([]byte{prefixHead}, id[:]...) }
+func openKey(id ID) []byte      { return append([]byte{prefixOpen}, id[:]...) }
+func unsettledKey(id ID) []byte { return append([]byte{prefixUnsettled}, id[:]...) }
 
 func principalKey(p Hash, id ID) []byte {
 	return append(append([]byte{prefixPrincipal}, p[:]...), id[:]...)
@@ -120,7 +124,7 @@ func openBucket(dir string, start time.Time, opts Options, fresh bool) (*bucket,
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	b := &bucket{dir: dir, start: start, db: db, logger: logger, group: 1}
+	b := &bucket{dir: dir, start: start, db: db, logger: logger, group: 1, owed: map[ID]bool{}}
 	if len(opts.EncryptionKey) > 0 && b.verifyTables() != nil {
 		hurt++
 	}

@@ -22,6 +22,7 @@ var example = struct {
 	id:   ID{0x01, 0x98, 0xf0, 0x3a, 0x5c, 0x00, 0x70, 0x00, 0x80, 0, 0, 0, 0, 0, 0, 0x2a},
 	from: progress{rec: 3},
 	records: []record{
+		Mark{Kind: MarkAttach, Conn: 1, Explicit: true, Cause: "id"}.record(250),
 		{kind: kindEvent | flagText, at: 300, body: []byte("data: 1\n\n")},
 		Mark{Kind: MarkDelivered, Conn: 1, Index: 1}.record(301),
 		{kind: kindEvent | flagTerm, at: 302, body: []byte("data: 2\n\n")},
@@ -141,6 +142,9 @@ func TestMarkRoundTrip(t *testing.T) {
 		{Kind: MarkDetach, Conn: 2, Index: 77, Cause: "slow_reader"},
 		{Kind: MarkCancel, Cause: "grace"},
 		{Kind: MarkClaim, Conn: 3},
+		{Kind: MarkAttach, Conn: 4, Index: 12, Explicit: true, Cause: "id"},
+		{Kind: MarkAttach, Conn: 5, Index: 12, Explicit: true, Observe: true, Cause: "id"},
+		{Kind: MarkKill},
 	} {
 		if got, err := parseMark(m.record(0).body); err != nil || got != m {
 			t.Errorf("%+v came back as %+v, %v", m, got, err)

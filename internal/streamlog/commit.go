@@ -246,6 +246,9 @@ func (l *Log) publish(b *bucket, ops []*op) {
 		if o.flush {
 			s.flushes.Add(-1)
 		}
+		if o.settled || o.end != nil {
+			l.owe(s, o.end != nil) // before anyone sees the end: see Settled
+		}
 		due, flush := s.published(o, b.group-1), o.flush
 		if o.done != nil {
 			o.done <- nil // from here on o may be another operation
@@ -318,7 +321,7 @@ func (l *Log) closeJournals() {
 // evict takes a stream out of memory that has ended, that nobody holds, and of
 // which all is in blocks.
 func (l *Log) evict(s *Stream) {
-	if !s.settled() {
+	if !s.atRest() {
 		return
 	}
 	l.mu.Lock()

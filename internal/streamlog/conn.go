@@ -13,20 +13,35 @@ type Conn struct {
 	marked    uint64        // what the log knows of it; guarded by stream.mu
 }
 
-// Attach records that a connection reads from event index on. via says how it
-// found the stream; observe that it does not own.
-func (s *Stream) Attach(index uint64, via string, observe bool) (*Conn, error) {
+// Attachment is how a connection begins.
+type Attachment struct {
+	Index    uint64 // of the first event that it reads
+	Via      string // how it found the stream
+	Observe  bool   // it does not own
+	Explicit bool   // the client named Index itself, so it says that it has all before
+}
+
+// Attach records that a connection begins to read.
+func (s *Stream) Attach(a Attachment) (*Conn, error) {
 	s.mu.Lock()
 	s.nextID++
-	c := &Conn{stream: s, id: s.nextID, marked: index}
-	c.delivered.Store(index)
+	c := &Conn{stream: s, id: s.nextID, marked: a.Index}
+	c.delivered.Store(a.Index)
 	s.conns = append(s.conns, c)
 	s.mu.Unlock()
-	if err := s.Mark(Mark{Kind: MarkAttach, Conn: c.id, Index: index, Cause: via, Observe: observe}); err != nil {
+	if err := s.Mark(Mark{Kind: MarkAttach, Conn: c.id, Index: a.Index, Cause: a.Via, Observe: a.Observe, Explicit: a.Explicit}); err != nil {
 		s.drop(c)
 		return nil, err
 	}
 	return c, nil
+}
+
+// Gone reports whether a connection that History knows is of an earlier process.
+// If it has no detach, it died with that.
+func (s *Stream) Gone(conn uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return conn <= s.born
 }
 
 // drop forgets a connection.

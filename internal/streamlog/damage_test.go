@@ -161,6 +161,7 @@ func (d damaged) inspect(t *testing.T, dir string) (v verdict) {
 			t.Errorf("close: %v", err)
 		}
 	}()
+	d.inspectForBooks(t, l)
 	recovered := map[ID]bool{}
 	for _, s := range l.Recovered() {
 		id := s.Header().ID
@@ -214,6 +215,35 @@ func (d damaged) inspect(t *testing.T, dir string) (v verdict) {
 	finish(t, s)
 	s.Release()
 	return v
+}
+
+// inspectForBooks settles what is offered: each a beginning of what it was, and
+// whole unless it says otherwise.
+func (d damaged) inspectForBooks(t *testing.T, l *Log) {
+	t.Helper()
+	for _, id := range l.Unsettled() {
+		s, err := l.ForBooks(id)
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("for the books, %s: %v", id, err)
+			}
+			continue
+		}
+		var got []byte
+		err = s.History(func(e Entry) error {
+			if e.Event != nil {
+				got = append(got, e.Event.Data...)
+			}
+			return nil
+		})
+		if want := d.ended[id]; err == nil && !bytes.Equal(got, want) || err != nil && !errors.Is(err, ErrDamaged) || !bytes.HasPrefix(want, got) {
+			t.Errorf("history of %s: %d of %d bytes, %v", id, len(got), len(want), err)
+		}
+		if err := s.Settled(); err != nil {
+			t.Errorf("settle %s: %v", id, err)
+		}
+		s.Release()
+	}
 }
 
 func bucketFiles(t *testing.T, dir, suffix string) []string {

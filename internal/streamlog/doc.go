@@ -11,6 +11,11 @@
 // ByKey, ByResponse and List find streams. Recovered hands out those that a crash
 // left without an end; each must be given one.
 //
+// Once a stream has ended its owner has duties elsewhere: it is to be settled. When
+// that is done, and durable there, Settled says so here. Unsettled lists the streams
+// of earlier processes of which nobody did, and ForBooks gives each, expired or
+// damaged too. So whoever settles must be able to do it twice with the effect of once.
+//
 // # What it guarantees
 //
 // An event has an index and a byte offset, both from 0 and without gaps. A reader
@@ -18,8 +23,9 @@
 // it is there, unless the stream ended within it: then as far as it came. Append,
 // Create, Attempt, SetHead, Finish and Detach return when they are durable; Mark
 // and Attach don't wait, but whatever is acknowledged for the same stream later includes
-// them; Delivered rides on the next Append. The end is written once. What durable means is up to
-// Options.SyncWrites:
+// them; Delivered rides on the next Append; Settled doesn't wait, and may be lost. The
+// end is written once, and in the same commit the stream is unsettled. What durable
+// means is up to Options.SyncWrites:
 //
 //   - false: the process may die at any point (SIGKILL, panic, out of memory) and
 //     nothing that was acknowledged or read is lost. The pages are the kernel's; if
@@ -33,7 +39,9 @@
 //
 // A stream that has ended can be read for the retention. Then it is ErrExpired, and
 // some time later ErrNotFound; whoever holds it reads on. A stream that nobody has
-// given an end to is kept, and keeps its bucket.
+// given an end to is kept, and keeps its bucket; so does one that is not settled,
+// which is logged as soon as it is the only reason, every ten minutes. Nothing but
+// Options.MinFree bounds what is kept so.
 //
 // # Layout
 //
@@ -51,6 +59,7 @@
 //	'C' stream 16 B, event u64, record u64     a frame with a block; its first event and record
 //	'H' stream 16 B                            summary: header, response head, end and totals, as JSON
 //	'O' stream 16 B                            empty; there while the stream has no end
+//	'U' stream 16 B                            empty; there while the stream has an end and is not settled
 //	'P' principal 16 B, stream 16 B            empty
 //	'K' principal 16 B, key 16 B               stream 16 B, the newest with this idempotency key
 //	'R' response id, NUL, principal 16 B       stream 16 B; ids up to 1 KiB
@@ -62,8 +71,9 @@
 // Kinds: 1 open (Header as JSON, record 0), 2 attempt, 3 head, 6 end (JSON), 4 event
 // (the provider's bytes), 5 mark. Flags of an event: 0x10 it goes on in the next event
 // record, 0x20 terminal, 0x40 visible text. A mark is a kind u8 (1 attach, 2
-// delivered, 3 detach, 4 cancel, 5 claim; 0x80: observes), connection, event index,
-// and the cause as text.
+// delivered, 3 detach, 4 cancel, 5 claim, 6 kill; flags of an attach: 0x80 it observes,
+// 0x40 the client named the event index), connection, event index, and the cause as
+// text. Marks of what was delivered stand before the events that were appended with them.
 //
 // A frame is version u8 = 1, codec u8 (0x01: the payload is S2; 0x80: the database is
 // encrypted), length of the preface u8, length of the payload once decompressed u32,
@@ -79,17 +89,18 @@
 // event goes on.
 //
 // Stream 0198f03a-5c00-7000-8000-00000000002a has three records so far and gets
-// three more: event 0 with visible text, a delivered mark for it, event 1, which is
-// the terminal one.
+// four more: the attach of connection 1, which names event 0 itself, event 0 with
+// visible text, a delivered mark for it, event 1, which is the terminal one.
 //
 // The journal frame:
 //
 //	01 00 00                                version, codec: as it is, no preface
-//	00000034 ff938c35                       52 bytes, CRC
+//	0000003d 08ad5da9                       61 bytes, CRC
 //	00                                      stream number 0 in this group, the first time:
 //	0198f03a5c007000800000000000002a        its id
 //	03                                      from record 3 on
-//	21                                      33 bytes of records
+//	2a                                      42 bytes of records
+//	05 fa01 05 41 01 00 6964                mark, at 250 ms, 5 bytes: attach, explicit, connection 1, event 0, "id"
 //	44 ac02 09 646174613a20310a0a           event with text, at 300 ms, 9 bytes, "data: 1\n\n"
 //	05 ad02 03 02 01 01                     mark, at 301 ms, 3 bytes: delivered, connection 1, before event 1
 //	24 ae02 09 646174613a20320a0a           event, terminal, at 302 ms, 9 bytes, "data: 2\n\n"
@@ -97,9 +108,10 @@
 // The block:
 //
 //	01 00 10                                version, codec, preface of 16 bytes
-//	00000021 482a3b1a                       33 bytes, CRC
+//	0000002a e86d1ef8                       42 bytes, CRC
 //	03 00 00 00 00 00 00                    before: record 3, event 0, byte 0
-//	06 02 12 02 ac02 ae02 00                after: record 6, event 2, byte 18, terminal event 1, 300 and 302 ms
+//	07 02 12 02 ac02 ae02 00                after: record 7, event 2, byte 18, terminal event 1, 300 and 302 ms
+//	05 fa01 05 41 01 00 6964
 //	44 ac02 09 646174613a20310a0a
 //	05 ad02 03 02 01 01
 //	24 ae02 09 646174613a20320a0a
@@ -123,13 +135,14 @@
 //  2. Read the journal from there. Records that a block already has are skipped; the
 //     others go on where the stream's last block ended, checked by their numbers.
 //  3. Write what was found into blocks, and a new checkpoint.
-//  4. Hand out the streams without an end.
+//  4. Hand out the streams without an end, and list those that are not settled.
 //
 // Damage stays with the streams that it hit. Where a group is gone, streams with a gap,
 // and those without an end of which no later group shows that they lost nothing, are
 // handed out as damaged, with what precedes it. A stream that ended and is not whole
 // is ErrDamaged, by Get or when a reader comes to the place; its summary says how much
-// there was, so it is never short without notice.
+// there was, so it is never short without notice. ForBooks gives it all the same, with
+// what can be read. Without a summary no one can settle it: it is logged, and given up.
 //
 // Where Badger would delete tables that a damaged manifest does not list, or end the
 // process over a damaged table, Open fails instead, with ErrDamaged and the directory
@@ -146,7 +159,8 @@
 //
 // # What it does not protect against
 //
-// A stream of which every trace is gone is ErrNotFound. One that was still open, and
+// A stream of which every trace is gone is ErrNotFound. One that ended, and lost its 'U'
+// to damage, is not offered; one that lost the deletion of it is offered again. One that was still open, and
 // lost its end and its last groups together, looks like one that a crash cut there.
 // Whoever can write to the directory can forge it: checksums are no signatures. Without a
 // key the content is readable by who can read the files. A disk that fills up

@@ -53,7 +53,8 @@ func inChild(t *testing.T) bool {
 }
 
 // appendForever appends to many streams and says on stdout what was
-// acknowledged: "a id events" for events, "e id events" for an end.
+// acknowledged: "a id events" for events, "e id events" for an end; and, before
+// it does it, "s id events" where it settles.
 func appendForever(dir string) error {
 	l, err := Open(dir, Options{Retention: time.Hour, SyncWrites: os.Getenv("RECOUP_STREAMLOG_SYNC") != ""})
 	if err != nil {
@@ -102,15 +103,25 @@ func appendStream(l *Log, n int) error {
 	if _, err := s.Finish(End{State: Completed}); err != nil {
 		return err
 	}
-	_, err = fmt.Printf("e %s %d\n", id, events+1)
+	if _, err = fmt.Printf("e %s %d\n", id, events+1); err != nil {
+		return err
+	}
+	if rand.IntN(4) > 0 {
+		if _, err = fmt.Printf("s %s %d\n", id, events+1); err != nil {
+			return err
+		}
+		err = s.Settled()
+	}
 	s.Release()
 	return err
 }
 
 // acknowledged is what a child said of a stream before it was killed.
 type acknowledged struct {
-	events uint64
-	ended  bool
+	events   uint64
+	ended    bool
+	settling bool // it may be settled, or not
+	settled  bool // by the test, and all that closed
 }
 
 // TestKill kills a process that appends, again and again in the same directory,
@@ -165,7 +176,7 @@ func runAndKill(t *testing.T, dir string, synced bool, n int, acks map[ID]acknow
 		if _, err := fmt.Sscan(f[2], &a.events); err != nil {
 			t.Fatal(err)
 		}
-		a.ended = f[0] == "e"
+		a.ended, a.settling = f[0] != "a", f[0] == "s"
 		acks[id] = a
 		if lines++; lines > n {
 			once.Do(func() {
@@ -201,6 +212,7 @@ func verifyAfterKill(t *testing.T, dir string, acks map[ID]acknowledged) {
 		}
 		s.Release()
 	}
+	settleSome(t, l, acks, recovered)
 	for id, s := range recovered { // an answer goes on where it was, and ends
 		info := s.Info()
 		if err := s.Append([]Event{{Data: []byte("more")}}); err != nil {
@@ -220,6 +232,41 @@ func verifyAfterKill(t *testing.T, dir string, acks map[ID]acknowledged) {
 		}
 		acks[id] = acknowledged{events: s.Info().Events, ended: true}
 		s.Release()
+	}
+}
+
+// settleSome checks that every stream that ended, and of which nobody said that
+// it was settled, is offered; and settles half of those.
+func settleSome(t *testing.T, l *Log, acks map[ID]acknowledged, recovered map[ID]*Stream) {
+	t.Helper()
+	offered := map[ID]bool{}
+	for i, id := range l.Unsettled() {
+		offered[id] = true
+		a, known := acks[id]
+		if recovered[id] != nil || a.settled {
+			t.Errorf("stream %s is offered; recovered %v, settled %v", id, recovered[id] != nil, a.settled)
+		}
+		s, err := l.ForBooks(id)
+		if err != nil {
+			t.Errorf("stream %s: %v", id, err)
+			continue
+		}
+		if events, end := countHistory(t, s); end == nil || known && uint64(events) < a.events {
+			t.Errorf("stream %s: %d events of %d, end %v", id, events, a.events, end)
+		}
+		if i%2 == 0 {
+			if err := s.Settled(); err != nil {
+				t.Error(err)
+			}
+			a.events, a.ended, a.settled = s.Info().Events, true, true
+			acks[id] = a
+		}
+		s.Release()
+	}
+	for id, a := range acks {
+		if a.ended && !a.settling && !a.settled && !offered[id] {
+			t.Errorf("stream %s ended, nobody settled it, and it is not offered", id)
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func (l *Log) info(b *bucket, id ID, principal Hash) (Info, error) {
 		// It was in memory until its end was durable, so this is not all.
 		i := Info{Header: Header{ID: id, Principal: principal}, State: Interrupted}
 		if sum != nil {
-			i.Header, i.Head = sum.Header, sum.Head
+			i.Header, i.Attempts, i.Head = sum.Header, sum.attempts(), sum.Head
 		}
 		i.Damaged = fmt.Errorf("%w: stream %s has lost its end", ErrDamaged, id)
 		return i, nil
@@ -97,11 +97,25 @@ type Entry struct {
 	End     *End
 }
 
-// History calls fn with everything that happened to the stream, in the order in
-// which it became durable: the marks stand among the events as they happened.
-// It is for the books, which need it rarely; readers use Reader.
+// History calls fn with everything that happened to the stream so far, whether
+// it has ended or not. What was acknowledged before the call is there: after
+// Detach the detach, after Finish the end, and the parts of an event that is not
+// whole yet. Where something can't be read it is ErrDamaged, after all that
+// stands before. It is for the books, which need it rarely; readers use Reader.
+//
+// The order is the one in which it became durable, and it is what the books may
+// rely on; Entry.At says when, to the millisecond, and two callers at once may be
+// a little out of order in it:
+//
+//   - Events stand between the attach and the detach of those connections that
+//     were there when they came.
+//   - A mark of what was delivered to a connection stands after its attach and
+//     before its detach, after all the events that it speaks of, and before every
+//     event that was appended after it was taken. Events that it doesn't speak of
+//     may stand before it: they were there, and not yet written.
+//   - After the end only marks follow, of connections that still read or come back.
 func (s *Stream) History(fn func(Entry) error) error {
-	r := &Reader{stream: s, ready: make(chan struct{}, 1)} // from the first record on, which Reader(0) may skip
+	r := &Reader{stream: s, all: true, ready: make(chan struct{}, 1)} // from the first record on, which Reader(0) may skip
 	s.mu.Lock()
 	s.readers = append(s.readers, r)
 	s.mu.Unlock()

@@ -267,63 +267,15 @@ func (l *Log) Get(principal Hash, id ID) (*Stream, error) {
 		s.Release()
 		return nil, ErrNotFound
 	}
+	if s.torn {
+		s.Release()
+		return nil, s.damaged
+	}
 	if s.expired() {
 		s.Release()
 		return nil, ErrExpired
 	}
 	return s, nil
-}
-
-// get finds a stream in memory or in a bucket, and takes a reference.
-func (l *Log) get(id ID) (*Stream, error) {
-	if s := l.inMemory(id); s != nil {
-		return s, nil
-	}
-	l.loading.Lock() // so that no other handle of this stream can come and go between load and keep
-	defer l.loading.Unlock()
-	if s := l.inMemory(id); s != nil {
-		return s, nil
-	}
-	var found *Stream
-	err := l.search(func(b *bucket) (bool, error) {
-		s, err := l.load(b, id)
-		if s == nil || err != nil {
-			return false, err
-		}
-		l.keep(s)
-		found = s
-		return true, nil
-	})
-	if err == nil && found == nil {
-		err = ErrNotFound
-	}
-	return found, err
-}
-
-func (l *Log) inMemory(id ID) *Stream {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.streams[id]
-	if s != nil {
-		s.refs++
-	}
-	return s
-}
-
-// keep puts a stream among those in memory. A stream has one handle.
-func (l *Log) keep(s *Stream) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.streams[s.header.ID] = s
-	s.bucket.handles++
-	s.refs++
-}
-
-// forget undoes keep.
-func (l *Log) forget(s *Stream) {
-	delete(l.streams, s.header.ID)
-	s.bucket.handles--
-	s.bucket.idle = time.Now()
 }
 
 // search calls fn with each bucket, newest first, until it says true or fails.

@@ -165,7 +165,7 @@ func (w *modelWriter) mark(m *modelStream, s *Stream) error {
 func (w *modelWriter) connect(m *modelStream, s *Stream) (err error) {
 	c := w.conn[m]
 	if c == nil {
-		w.conn[m], err = s.Attach(0, "key", false)
+		w.conn[m], err = s.Attach(Attachment{Via: "key"})
 		return err
 	}
 	c.Delivered(m.events)

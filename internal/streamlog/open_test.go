@@ -195,7 +195,7 @@ func TestDiskFull(t *testing.T) {
 		if err := s.Append([]Event{{Data: []byte("x")}}); err != ErrDiskFull {
 			t.Errorf("append: %v", err)
 		}
-		if _, err := s.Attach(0, "id", false); err != nil {
+		if _, err := s.Attach(Attachment{Via: "id"}); err != nil {
 			t.Errorf("attach: %v", err)
 		}
 		if _, err := s.Finish(End{State: Interrupted, Cause: "disk_full"}); err != nil {

@@ -13,18 +13,20 @@ const (
 // op is what one caller asks of the writer: records of one stream, committed
 // together with the keys by which they are found.
 type op struct {
-	stream *Stream
-	data   []byte   // the encoded records, as they stand in the stream's tail
-	from   progress // before them
-	to     progress // after them
-	whole  uint64   // as in tail, after them
-	events int      // among them
-	keys   []keyValue
-	head   *Head      // the response head, if that is among the records
-	end    *End       // the end, if that is
-	flush  bool       // nobody holds the stream any more
-	done   chan error // nil: nobody waits
-	cost   int        // bytes of memory, and of a transaction
+	stream  *Stream
+	data    []byte   // the encoded records, as they stand in the stream's tail
+	from    progress // before them
+	to      progress // after them
+	whole   uint64   // as in tail, after them
+	events  int      // among them
+	keys    []keyValue
+	head    *Head      // the response head, if that is among the records
+	retries []Attempt  // all attempts but the first, if the last of them is
+	end     *End       // the end, if that is
+	flush   bool       // nobody holds the stream any more
+	settled bool       // nothing is owed for the stream any more
+	done    chan error // nil: nobody waits
+	cost    int        // bytes of memory, and of a transaction
 }
 
 // measure sets o.cost. A transaction may hold about 1.2 MiB and 13,000 keys,

@@ -17,6 +17,7 @@ const maxReadAhead = 256 << 10 // bytes of blocks that a reader holds at the mos
 type Reader struct {
 	stream *Stream
 	ready  chan struct{}
+	all    bool   // also records of, and within, an event that is not whole yet: History
 	seen   uint64 // number of the record it stood at when it last looked; guarded by stream.mu
 
 	next   uint64 // number of the next record
@@ -149,9 +150,14 @@ func (r *Reader) fill() error {
 	s.mu.Lock()
 	r.seen = r.next
 	shown := s.shown
+	if r.all {
+		shown = s.now.rec
+	}
 	if r.next >= shown {
 		defer s.mu.Unlock()
 		switch {
+		case s.torn:
+			return s.damaged
 		case s.end != nil:
 			return io.EOF
 		case s.broken != nil:

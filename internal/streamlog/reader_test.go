@@ -161,7 +161,7 @@ func TestCutWithinAnEvent(t *testing.T) {
 	image := crash(t, dir)
 	check := func(s *Stream, l *Log) {
 		t.Helper()
-		c, err := s.Attach(0, "id", false)
+		c, err := s.Attach(Attachment{Via: "id"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestCutWithinAnEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Release()
-		c, err := s.Attach(0, "id", false)
+		c, err := s.Attach(Attachment{Via: "id"})
 		if err != nil || c.ID() < 2 {
 			t.Fatalf("connection %d, %v", c.ID(), err)
 		}
@@ -322,7 +322,7 @@ func TestCloseWakesReaders(t *testing.T) {
 		if _, err := open.Finish(End{}); err != ErrClosed {
 			t.Errorf("finish: %v", err)
 		}
-		if _, err := open.Attach(0, "id", false); err != ErrClosed || len(open.conns) != 0 {
+		if _, err := open.Attach(Attachment{Via: "id"}); err != ErrClosed || len(open.conns) != 0 {
 			t.Errorf("attach: %v, %d connections", err, len(open.conns))
 		}
 		if _, err := l.Create(Header{}); err != ErrClosed {

@@ -61,13 +61,25 @@ type Header struct {
 	Dialect     string            `json:"dialect"`
 	Endpoint    string            `json:"endpoint"`
 	Model       string            `json:"model"`
-	Streamed    bool              `json:"streamed"` // the client asked for events, not for one JSON body
+	ServiceTier string            `json:"service_tier,omitempty"` // that the call asked for
+	Streamed    bool              `json:"streamed"`               // the client asked for events, not for one JSON body
 	Choices     int               `json:"choices,omitempty"`
+	MaxTokens   int64             `json:"max_tokens,omitempty"` // output tokens, at the most, that the call asked for
+	BodyBytes   int64             `json:"body_bytes,omitempty"` // of the request body, which itself is not stored
 	Accepted    time.Time         `json:"accepted"`
 	Traceparent string            `json:"traceparent,omitempty"`
 	Tracestate  string            `json:"tracestate,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
 	Policy      Policy            `json:"policy"`
+	Missed      *Missed           `json:"missed,omitempty"`
+
+	UsageInjected bool `json:"usage_injected,omitempty"` // of the first attempt; see Attempt
+}
+
+// Missed is the orphan that a call might have continued, and did not.
+type Missed struct {
+	Stream ID     `json:"stream"`
+	Reason string `json:"reason"`
 }
 
 // Policy is what was decided at admission about a client that leaves.
@@ -79,8 +91,9 @@ type Policy struct {
 
 // Attempt is one upstream request, written before it is sent.
 type Attempt struct {
-	Number  int       `json:"number"` // from 1
-	Started time.Time `json:"started"`
+	Number        int       `json:"number"` // from 1
+	Started       time.Time `json:"started"`
+	UsageInjected bool      `json:"usage_injected,omitempty"` // the gateway asked for usage, which the client had not
 }
 
 // Head is the provider's response before its body.
@@ -125,22 +138,33 @@ const (
 	MarkDetach    MarkKind = 3 // Conn ended; all events before Index were written to it
 	MarkCancel    MarkKind = 4 // the attempt is being cancelled, for Cause
 	MarkClaim     MarkKind = 5 // Conn took over an orphan that it was not given by id or key
+	MarkKill      MarkKind = 6 // the process died that the connections without a detach belonged to
 )
 
 // Mark is something that the books must know and that is not the provider's.
 type Mark struct {
-	Kind    MarkKind
-	Conn    uint32 // number of the connection within the stream, from 1
-	Index   uint64
-	Observe bool   // attach: reads without owning
-	Cause   string // detach: client, gateway, slow_reader, done; cancel: why; attach: via
+	Kind     MarkKind
+	Conn     uint32 // number of the connection within the stream, from 1
+	Index    uint64
+	Observe  bool   // attach: reads without owning
+	Explicit bool   // attach: the client named Index itself, so it has all before
+	Cause    string // detach: client, gateway, slow_reader, done; cancel, miss: why; attach: via
 }
+
+// Flags of a mark, beside its kind. The values are on disk.
+const (
+	markObserve  = 0x80
+	markExplicit = 0x40
+)
 
 func (m Mark) record(at uint32) record {
 	b := make([]byte, 0, 8+len(m.Cause))
 	b = append(b, byte(m.Kind))
 	if m.Observe {
-		b[0] |= 0x80
+		b[0] |= markObserve
+	}
+	if m.Explicit {
+		b[0] |= markExplicit
 	}
 	b = binary.AppendUvarint(b, uint64(m.Conn))
 	b = binary.AppendUvarint(b, m.Index)
@@ -151,7 +175,7 @@ func parseMark(b []byte) (Mark, error) {
 	if len(b) == 0 {
 		return Mark{}, fmt.Errorf("%w: empty mark", ErrDamaged)
 	}
-	m := Mark{Kind: MarkKind(b[0] & 0x7f), Observe: b[0]&0x80 != 0}
+	m := Mark{Kind: MarkKind(b[0] &^ (markObserve | markExplicit)), Observe: b[0]&markObserve != 0, Explicit: b[0]&markExplicit != 0}
 	conn, n := binary.Uvarint(b[1:])
 	if n <= 0 {
 		return Mark{}, fmt.Errorf("%w: short mark", ErrDamaged)

@@ -28,7 +28,8 @@ type loose struct {
 	group   uint64 // last journal group with records that follow on what was there
 }
 
-// recoverBucket recovers b. Streams without an end are handed out by Recovered.
+// recoverBucket recovers b. Streams without an end are handed out by Recovered,
+// those that are not settled are listed by Unsettled.
 func (l *Log) recoverBucket(b *bucket) error {
 	r := &recovery{log: l, bucket: b, loose: map[ID]*loose{}}
 	if err := r.readJournal(); err != nil {
@@ -36,6 +37,9 @@ func (l *Log) recoverBucket(b *bucket) error {
 	}
 	open, err := b.openStreams()
 	if err != nil {
+		return err
+	}
+	if err := b.findOwed(); err != nil {
 		return err
 	}
 	for _, id := range open {
@@ -227,7 +231,7 @@ func (s *Stream) restore(rec uint64, records []record) {
 		}
 		rec++
 	}
-	s.nextID = uint32(s.next.rec)
+	s.nextID, s.born = uint32(s.next.rec), uint32(s.next.rec)
 }
 
 // seal writes what the journal held into blocks, without the writer, and says
@@ -262,15 +266,7 @@ func (r *recovery) seal() error {
 
 // openStreams lists the streams without an end.
 func (b *bucket) openStreams() (ids []ID, err error) {
-	err = b.view(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixOpen}})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			ids = append(ids, ID(it.Item().Key()[1:]))
-		}
-		return nil
-	})
-	if err != nil {
+	if err = b.streamsUnder(prefixOpen, func(id ID) { ids = append(ids, id) }); err != nil {
 		return nil, fmt.Errorf("streamlog: list open streams: %w", err)
 	}
 	return ids, nil

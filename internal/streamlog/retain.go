@@ -81,8 +81,9 @@ func (l *Log) rotate(now time.Time) {
 	}
 }
 
-// expire removes the buckets in which nothing can be read any more. They stay a
-// little longer than that, so that a client that comes too late is told why.
+// expire removes the buckets in which nothing can be read any more, and nothing
+// is to be settled. They stay a little longer than that, so that a client that
+// comes too late is told why.
 func (l *Log) expire(now time.Time) {
 	var gone []*bucket
 	l.mu.Lock()
@@ -90,9 +91,13 @@ func (l *Log) expire(now time.Time) {
 	kept := l.buckets[:0]
 	for i, b := range l.buckets {
 		newest := i == len(l.buckets)-1
-		if newest || b.handles > 0 || b.reads > 0 || now.Sub(b.idle) <= keep {
+		switch {
+		case newest || b.handles > 0 || b.reads > 0 || now.Sub(b.idle) <= keep:
 			kept = append(kept, b)
-		} else {
+		case len(b.owed) > 0:
+			kept = append(kept, b)
+			l.warnOwed(b, now)
+		default:
 			gone = append(gone, b)
 		}
 	}
@@ -152,6 +157,7 @@ type Stats struct {
 	QueuedBytes int   // waiting for the writer
 	DiskBytes   int64 // allocated by the databases
 	Streams     int   // in memory
+	Unsettled   int   // that have ended
 	Buckets     int
 }
 
@@ -159,6 +165,9 @@ type Stats struct {
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	st := Stats{QueuedBytes: l.queue.waiting(), Streams: len(l.streams), Buckets: len(l.buckets)}
+	for _, b := range l.buckets {
+		st.Unsettled += len(b.owed)
+	}
 	l.mu.Unlock()
 	st.DiskBytes = allocated(l.root)
 	return st

@@ -17,6 +17,14 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
+// settle ends a stream and does what is owed for it.
+func settle(t testing.TB, s *Stream) {
+	finish(t, s)
+	if err := s.Settled(); err != nil {
+		t.Error(err)
+	}
+}
+
 func bucketsOnDisk(t *testing.T, dir string) int {
 	t.Helper()
 	starts, err := bucketStarts(filepath.Join(dir, "log"))
@@ -35,7 +43,7 @@ func TestRetention(t *testing.T) {
 
 		held := create(t, l)
 		body := appendEvents(t, held, 0, 300)
-		finish(t, held)
+		settle(t, held)
 		s := create(t, l)
 		key := Hash{5}
 		keyed, err := l.Create(Header{Principal: alice, Key: key})
@@ -44,7 +52,7 @@ func TestRetention(t *testing.T) {
 		}
 		for _, s := range []*Stream{s, keyed} {
 			appendEvents(t, s, 0, 10)
-			finish(t, s)
+			settle(t, s)
 			s.Release()
 		}
 		r, err := held.Reader(100)
@@ -139,7 +147,7 @@ func TestDiskStaysFlat(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			finish(t, s)
+			settle(t, s)
 			s.Release()
 			pass(time.Minute)
 			if minute >= 8 {
@@ -197,7 +205,7 @@ func TestRestartsDoNotProlong(t *testing.T) {
 			l := openLog(t, dir, opts)
 			s := create(t, l)
 			appendEvents(t, s, 0, 5)
-			finish(t, s)
+			settle(t, s)
 			s.Release()
 			pass(2 * time.Minute)
 			if n := bucketsOnDisk(t, dir); n > 6 {
@@ -233,7 +241,7 @@ func TestClockGoesBack(t *testing.T) {
 		s := create(t, l)
 		appendEvents(t, s, 0, 5)
 		id := s.Header().ID
-		finish(t, s)
+		settle(t, s)
 		s.Release()
 		for range 6 {
 			create(t, l).Release()
@@ -275,7 +283,7 @@ func TestTwoBucketsAtOnce(t *testing.T) {
 		}
 		old.mu.Unlock()
 		for _, s := range []*Stream{old, young} {
-			finish(t, s)
+			settle(t, s)
 		}
 		if got, err := readAll(t, old, 0); err != io.EOF || !bytes.Equal(got, want) {
 			t.Errorf("old: %d bytes, %v", len(got), err)

@@ -23,6 +23,7 @@ type Stream struct {
 	log    *Log
 	bucket *bucket
 	header Header
+	torn   bool // it has ended, and not all of it can be read: it is there for the books only
 
 	appending op // of Append: one at a time
 
@@ -39,15 +40,18 @@ type Stream struct {
 
 	mu sync.Mutex // guards all below; only the writer changes now and sealed
 	tail
-	given   *Head // on its way, or there
-	head    *Head // durable
-	end     *End  // durable
-	ending  bool  // an end is on its way, or there
-	broken  error // the log has failed
-	damaged error // recovery found a gap
+	given   *Head     // on its way, or there
+	head    *Head     // durable
+	asked   []Attempt // all attempts but the first, on their way or there
+	retries []Attempt // all attempts but the first, durable
+	end     *End      // durable
+	ending  bool      // an end is on its way, or there
+	broken  error     // the log has failed
+	damaged error     // a gap was found
 	readers []*Reader
 	conns   []*Conn
 	nextID  uint32 // of a connection
+	born    uint32 // its value when the handle was made: connections up to here are of others
 }
 
 // Header returns what was known when the stream was accepted.
@@ -88,7 +92,7 @@ func (s *Stream) open() error {
 		if err := s.putJSON(kindOpen, at, h); err != nil {
 			return err
 		}
-		if err := s.putJSON(kindAttempt, at, Attempt{Number: 1, Started: h.Accepted}); err != nil {
+		if err := s.putJSON(kindAttempt, at, h.firstAttempt()); err != nil {
 			return err
 		}
 		return o.addSummary(summary{Header: *h})
@@ -113,14 +117,14 @@ func (s *Stream) Append(events []Event) error {
 		if s.ending {
 			return ErrEnded
 		}
-		for _, e := range events {
-			s.put(record{kind: e.kind(), at: at, body: e.Data})
-		}
-		for _, c := range s.conns {
+		for _, c := range s.conns { // first: what they have, they had before these events were there
 			if to := c.delivered.Load(); to > c.marked {
 				c.marked = to
 				s.put(Mark{Kind: MarkDelivered, Conn: c.id, Index: to}.record(at))
 			}
+		}
+		for _, e := range events {
+			s.put(record{kind: e.kind(), at: at, body: e.Data})
 		}
 		return nil
 	})
@@ -158,11 +162,17 @@ func (s *Stream) newOp() *op { return &op{stream: s, done: make(chan error, 1)} 
 // Attempt records that another upstream request is about to be sent, and
 // returns when that is durable.
 func (s *Stream) Attempt(a Attempt) error {
-	return s.submit(s.newOp(), a.Started, func(at uint32) error {
+	o := s.newOp()
+	return s.submit(o, a.Started, func(at uint32) error {
 		if s.ending {
 			return ErrEnded
 		}
-		return s.putJSON(kindAttempt, at, a)
+		if err := s.putJSON(kindAttempt, at, a); err != nil {
+			return err
+		}
+		s.asked = append(s.asked[:len(s.asked):len(s.asked)], a)
+		o.retries = s.asked
+		return o.addSummary(s.summary(nil))
 	})
 }
 
@@ -178,7 +188,7 @@ func (s *Stream) SetHead(h Head) error {
 			return err
 		}
 		s.given = &h
-		return o.addSummary(summary{Header: s.header, Head: &h})
+		return o.addSummary(s.summary(nil))
 	})
 }
 
@@ -197,11 +207,11 @@ func (s *Stream) Finish(e End) (End, error) {
 			return err
 		}
 		s.ending, o.end = true, &e
-		o.keys = append(o.keys, keyValue{key: openKey(s.header.ID), gone: true})
+		o.keys = append(o.keys, keyValue{key: openKey(s.header.ID), gone: true}, keyValue{key: unsettledKey(s.header.ID)})
 		if e.ResponseID != "" && len(e.ResponseID) <= maxResponseID {
 			o.keys = append(o.keys, keyValue{key: responseKey(s.header.Principal, e.ResponseID), value: s.header.ID[:]})
 		}
-		return o.addSummary(s.next.summarize(summary{Header: s.header, Head: s.given, End: &e}))
+		return o.addSummary(s.next.summarize(s.summary(&e)))
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -211,10 +221,19 @@ func (s *Stream) Finish(e End) (End, error) {
 	return End{}, err
 }
 
+// summary is what the next operation writes about the stream. Called with the
+// lock held.
+func (s *Stream) summary(end *End) summary {
+	return summary{Header: s.header, Head: s.given, Retries: s.asked, End: end}
+}
+
 // Mark records m without waiting for its commit.
 func (s *Stream) Mark(m Mark) error { return s.mark(&op{stream: s}, m) }
 
 func (s *Stream) mark(o *op, m Mark) error {
+	if s.torn {
+		return s.damaged // a record would have to follow on one that is lost
+	}
 	return s.submit(o, time.Now(), func(at uint32) error {
 		s.put(m.record(at))
 		return nil
@@ -230,21 +249,22 @@ func (s *Stream) since(t time.Time) uint32 {
 type Info struct {
 	Header      Header
 	State       State
-	Head        *Head // nil until the provider has answered
-	End         *End  // nil while streaming
+	Attempts    []Attempt // by number; the last one is the current one
+	Head        *Head     // nil until the provider has answered
+	End         *End      // nil while streaming
 	Events      uint64
 	Bytes       uint64
 	Terminal    bool      // the terminal event is in the log
 	Completing  uint64    // its index, if so
 	First, Last time.Time // event; zero: there is none
-	Damaged     error     // recovery found that records are missing
+	Damaged     error     // records are missing; what is said of events is true of those that can be read
 }
 
 // Info returns where the stream stands, as far as it is durable.
 func (s *Stream) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sum := s.now.summarize(summary{Header: s.header, Head: s.head, End: s.end})
+	sum := s.now.summarize(summary{Header: s.header, Head: s.head, Retries: s.retries, End: s.end})
 	i := sum.info()
 	i.Damaged = s.damaged
 	return i
@@ -288,6 +308,9 @@ func (s *Stream) published(o *op, group uint64) (due bool) {
 		if o.head != nil {
 			s.head = o.head
 		}
+		if o.retries != nil {
+			s.retries = o.retries
+		}
 		if o.end != nil {
 			s.end = o.end
 			s.showAll()
@@ -320,9 +343,9 @@ func (s *Stream) allSealed() bool {
 	return s.sealed.rec == s.now.rec
 }
 
-// settled reports whether nothing more can be expected to change, but for
+// atRest reports whether nothing more can be expected to change, but for
 // readers who come back.
-func (s *Stream) settled() bool {
+func (s *Stream) atRest() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.end != nil && s.sealed.rec == s.next.rec
@@ -361,35 +384,4 @@ func (o *op) addSummary(sum summary) error {
 	}
 	o.keys = append(o.keys, keyValue{key: headKey(sum.Header.ID), value: value})
 	return nil
-}
-
-// load makes a handle of a stream that b holds and that has ended; nil if b
-// doesn't hold it. A stream that has not ended is in memory, so one that is
-// found here without an end has lost it.
-func (l *Log) load(b *bucket, id ID) (*Stream, error) {
-	sum, err := b.summary(id)
-	if sum == nil || err != nil {
-		return nil, err
-	}
-	blk, ok, err := b.lastBlockBefore(id, 1<<63, 1<<63)
-	if err != nil {
-		return nil, err
-	}
-	if sum.End == nil {
-		return nil, fmt.Errorf("%w: stream %s has lost its end", ErrDamaged, id)
-	}
-	if !ok || blk.to.rec < sum.Records || blk.to.index != sum.Events || blk.to.offset != sum.Bytes {
-		return nil, fmt.Errorf("%w: stream %s has %d events in %d bytes, %d in %d were written", ErrDamaged, id, blk.to.index, blk.to.offset, sum.Events, sum.Bytes)
-	}
-	s := l.newStream(b, sum, blk.to)
-	s.showAll()
-	return s, nil
-}
-
-// newStream makes a handle of a stream whose blocks end at p.
-func (l *Log) newStream(b *bucket, sum *summary, p progress) *Stream {
-	return &Stream{
-		log: l, bucket: b, header: sum.Header, given: sum.Head, head: sum.Head, end: sum.End, ending: sum.End != nil,
-		tail: startAt(p), nextID: uint32(p.rec), // no connection had a greater number: each left a record
-	}
 }

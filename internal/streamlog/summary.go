@@ -14,6 +14,7 @@ import (
 type summary struct {
 	Header   Header     `json:"header"`
 	Head     *Head      `json:"head,omitempty"`
+	Retries  []Attempt  `json:"retries,omitempty"` // all attempts but the first, which the header tells
 	End      *End       `json:"end,omitempty"`
 	Records  uint64     `json:"records,omitempty"` // with End: the records up to and with it
 	Events   uint64     `json:"events,omitempty"`
@@ -54,7 +55,7 @@ func (b *bucket) summary(id ID) (*summary, error) {
 // info is the summary as its readers see it.
 func (sum *summary) info() Info {
 	i := Info{
-		Header: sum.Header, State: Streaming, Head: sum.Head, End: sum.End, Events: sum.Events, Bytes: sum.Bytes,
+		Header: sum.Header, State: Streaming, Attempts: sum.attempts(), Head: sum.Head, End: sum.End, Events: sum.Events, Bytes: sum.Bytes,
 		Terminal: sum.Terminal > 0, Completing: max(sum.Terminal, 1) - 1,
 	}
 	if sum.End != nil {
@@ -64,6 +65,15 @@ func (sum *summary) info() Info {
 		i.First, i.Last = *sum.First, *sum.Last
 	}
 	return i
+}
+
+func (sum *summary) attempts() []Attempt {
+	return append([]Attempt{sum.Header.firstAttempt()}, sum.Retries...)
+}
+
+// firstAttempt is the one that Open writes with the header.
+func (h *Header) firstAttempt() Attempt {
+	return Attempt{Number: 1, Started: h.Accepted, UsageInjected: h.UsageInjected}
 }
 
 // summarize completes a summary with what the stream holds.
