@@ -77,6 +77,7 @@ func (p *program) rootCommand() *cobra.Command {
 		versionCommand(),
 		newBenchCommand(),
 		newDemoCommand(),
+		newPricesCommand(),
 		newSimulateCommand(),
 	)
 	return root

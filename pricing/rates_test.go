@@ -1,0 +1,194 @@
+package pricing
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"math"
+	"reflect"
+	"testing"
+
+	"github.com/recoup-gateway/recoup/internal/token"
+)
+
+func ratesOf(t *testing.T, provider, model, tier string) Rates {
+	t.Helper()
+	rates, reason := Embedded().Rates(Query{Provider: provider, Model: model, At: at(t, anyDay), ServiceTier: tier})
+	if reason != "" {
+		t.Fatalf("%s: %s", model, reason)
+	}
+	return rates
+}
+
+func TestOf(t *testing.T) {
+	for _, tt := range []struct {
+		provider, model, tier string
+		kind                  token.Kind
+		want                  string // empty: not known
+	}{
+		{"openai", "gpt-5.5", "", token.CacheRead, "0.5"},
+		{"openai", "gpt-5.5", "", token.Reasoning, "30"},
+		{"openai", "gpt-5.5", "", token.CacheWrite5m, "5"}, // writes cost nothing more there
+		{"openai", "gpt-5.5", "", token.CacheWrite1h, "5"},
+		{"openai", "gpt-5.5-pro", "", token.CacheRead, "30"},
+		{"openai", "gpt-6.1-sol", "", token.CacheWrite5m, "2.5"},
+		{"openai", "gpt-6.1-sol", "", token.CacheWrite1h, ""},
+		{"anthropic", "claude-opus-5-5", "", token.CacheWrite1h, "8"},
+		{"openai", "gpt-5.5", "", token.AudioIn, ""},
+		{"openai", "gpt-5.5", "", token.AudioOut, ""},
+		{"openai", "gpt-5.5", "", token.Tool("web_search"), ""},
+		{"openai", "gpt-5.5", "batch", token.CacheRead, "0.5"}, // the standard one: no more than that
+		{"openai", "gpt-4o", "batch", token.CacheRead, "1.25"},
+		{"openai", "gpt-5.5", "priority", token.CacheRead, "1.25"},
+		{"anthropic", "claude-opus-5-5", "fast", token.CacheRead, ""}, // it has one, nobody says which
+		{"anthropic", "claude-opus-4-8", "fast", token.CacheWrite5m, ""},
+	} {
+		rate, ok := ratesOf(t, tt.provider, tt.model, tt.tier).Of(tt.kind)
+		if ok != (tt.want != "") || ok && rate.String() != tt.want {
+			t.Errorf("%s %s %s: %v, %v; want %q", tt.model, tt.tier, tt.kind, rate, ok, tt.want)
+		}
+	}
+	if _, ok := (Rates{}).Of(token.Reasoning); ok || (Rates{}).Known() {
+		t.Error("no rates know one")
+	}
+	if rate, ok := (Rates{PerToken: map[token.Kind]Rate{token.Reasoning: 7, token.Output: 2}}).Of(token.Reasoning); rate != 7 || !ok {
+		t.Errorf("reasoning with a rate of its own: %v, %v", rate, ok)
+	}
+}
+
+func TestCaching(t *testing.T) {
+	for _, tt := range []struct{ provider, model, tier, want string }{
+		{"openai", "gpt-5.5", "", CachingAuto}, {"openai", "gpt-5.5-pro", "", CachingNone}, {"azure", "gpt-5.5", "", CachingAuto},
+		{"anthropic", "claude-opus-5", "", CachingMarked}, {"bedrock", "anthropic.claude-opus-5", "", CachingMarked}, {"anthropic", "claude-opus-5-5", "fast", CachingMarked},
+		{"deepseek", "deepseek-chat", "", CachingAuto}, {"mistral", "pixtral-large", "", CachingNone},
+	} {
+		if got := ratesOf(t, tt.provider, tt.model, tt.tier).Caching(); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.model, got, tt.want)
+		}
+	}
+	if got := (Rates{}).Caching(); got != CachingNone {
+		t.Errorf("no rates: %s", got)
+	}
+}
+
+// Rates that were stored price what they priced.
+func TestRatesJSON(t *testing.T) {
+	rates := 0
+	for _, row := range Embedded().Rows("") {
+		for _, tier := range []Tier{Standard, Long, Batch, Flex, Priority} {
+			for _, regional := range []bool{false, true} {
+				in := *row.rates(tier, regional)
+				if in.Known() {
+					rates++
+				}
+				data, err := json.Marshal(in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var out Rates
+				if err := json.Unmarshal(data, &out); err != nil || !reflect.DeepEqual(in, out) {
+					t.Fatalf("%s is read as %+v, %v", data, out, err)
+				}
+			}
+		}
+	}
+	if rates < 200 {
+		t.Errorf("only %d", rates)
+	}
+	data, err := json.Marshal(ratesOf(t, "anthropic", "claude-opus-5-5", "fast"))
+	want := `{"version":"` + Embedded().Version() + `","provider":"anthropic","model":"claude-opus-5-5","status":"list","tier":"priority",` +
+		`"rates":{"cache_read":"","cache_write_1h":"","cache_write_5m":"","input":"8","output":"40"}}`
+	if err != nil || string(data) != want {
+		t.Errorf("%s, %v\nwant %s", data, err, want)
+	}
+}
+
+// The bills of DESIGN 7.5, and some with all there is.
+func TestCost(t *testing.T) {
+	k := token.Known
+	for _, tt := range []struct {
+		name                    string
+		provider, model         string
+		usage                   token.Usage
+		input, output, unpriced string
+	}{
+		{"1: clean", "openai", "gpt-5.5", token.Usage{Input: k(2000), Output: k(1500)}, "0.01", "0.045", ""},
+		{"4: cut at 1,012", "openai", "gpt-5.5", token.Usage{Input: k(2000), Output: k(1012)}, "0.01", "0.03036", ""},
+		{"5: cancelled at 530", "openai", "gpt-5.5", token.Usage{Input: k(2000), Output: k(530)}, "0.01", "0.0159", ""},
+		{"6: failed at 700", "openai", "gpt-5.5", token.Usage{Input: k(2000), Output: k(700)}, "0.01", "0.021", ""},
+		{"7: reasoning and cache", "openai", "gpt-5.5", token.Usage{Input: k(2000), CacheRead: k(8000), Output: k(3412), Reasoning: k(3000)}, "0.014", "0.10236", ""},
+		{"8: mini", "openai", "gpt-5-mini", token.Usage{Input: k(1200), Output: k(2500), Reasoning: k(1900)}, "0.0003", "0.005", ""},
+		{"10: of a placeholder", "openai", "gpt-5.5-mini", token.Usage{Output: k(600)}, "0", "0.0012", ""},
+		{"a retry's input", "openai", "gpt-5.5", token.Usage{Input: k(80), CacheRead: k(1920)}, "0.00136", "0", ""},
+		{"Anthropic", "anthropic", "claude-opus-5-5", token.Usage{Input: k(100), CacheRead: k(1000), CacheWrite5m: k(200), CacheWrite1h: k(300), Output: k(50)}, "0.004", "0.001", ""},
+		{"tools and audio", "openai", "gpt-5.5", token.Usage{Input: k(100), AudioIn: k(40), Output: k(50), AudioOut: k(20), Tools: map[string]int64{"web_search": 2, "a": 0}}, "0.0003", "0.0009", "audio_in audio_out tool:web_search"},
+		{"nothing known", "openai", "gpt-5.5", token.Usage{Reasoning: k(5), AudioIn: k(5), AudioOut: k(5)}, "0", "0", ""},
+		{"zero", "openai", "gpt-5.5", token.Usage{Input: k(0), Output: k(0)}, "0", "0", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, err := ratesOf(t, tt.provider, tt.model, "").Cost(tt.usage)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unpriced := ""
+			for _, kind := range b.Unpriced {
+				unpriced += " " + string(kind)
+			}
+			if b.Input.String() != tt.input || b.Output.String() != tt.output || unpriced != "" && unpriced[1:] != tt.unpriced || unpriced == "" && tt.unpriced != "" {
+				t.Errorf("%v and %v, unpriced%s; want %s and %s, unpriced %s", b.Input, b.Output, unpriced, tt.input, tt.output, tt.unpriced)
+			}
+			sums := map[bool]Picodollars{}
+			for _, line := range b.Lines {
+				sums[line.Kind.IsOutput()] += line.Amount
+				if amount, err := line.Rate.Times(line.Quantity); err != nil || amount != line.Amount {
+					t.Errorf("%+v: %v, %v", line, amount, err)
+				}
+			}
+			if total, err := b.Total(); sums[false] != b.Input || sums[true] != b.Output || err != nil || total != b.Input+b.Output {
+				t.Errorf("the lines sum up to %v, the total is %v, %v", sums, total, err)
+			}
+		})
+	}
+}
+
+func TestCostRefuses(t *testing.T) {
+	rates := ratesOf(t, "openai", "gpt-5.5", "")
+	for name, u := range map[string]token.Usage{
+		"negative":                   {Input: token.Known(-1)},
+		"more reasoning than output": {Output: token.Known(5), Reasoning: token.Known(6)},
+		"more audio than input":      {Input: token.Known(5), AudioIn: token.Known(6)},
+		"negative tools":             {Tools: map[string]int64{"a": -1}},
+	} {
+		if b, err := rates.Cost(u); err == nil {
+			t.Errorf("%s: %+v", name, b)
+		}
+	}
+	huge := token.Known(math.MaxInt64 / 30_000_000)
+	for name, u := range map[string]token.Usage{
+		"a line": {Output: token.Known(math.MaxInt64)},
+		"a sum":  {Input: token.Known(math.MaxInt64 / 5_000_000), CacheRead: huge},
+	} {
+		if b, err := rates.Cost(u); !errors.Is(err, ErrOverflow) {
+			t.Errorf("%s: %+v, %v", name, b, err)
+		}
+	}
+	b, err := rates.Cost(token.Usage{Input: token.Known(math.MaxInt64 / 5_000_000), Output: huge})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Total(); !errors.Is(err, ErrOverflow) {
+		t.Errorf("a total: %v", err)
+	}
+}
+
+// Pricing leaves the book as it is.
+func TestCostChangesNothing(t *testing.T) {
+	rates := ratesOf(t, "openai", "gpt-5.5", "")
+	before := maps.Clone(rates.PerToken)
+	if _, err := rates.Cost(token.Usage{Input: token.Known(1), CacheWrite1h: token.Known(1), Output: token.Known(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(before, rates.PerToken) {
+		t.Errorf("%v became %v", before, rates.PerToken)
+	}
+}

@@ -1,0 +1,172 @@
+package pricing
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// hosts sell other makers' open models, at prices of their own. What they ask says
+// nothing of what a provider asks that the book doesn't know.
+var hosts = []string{"groq"}
+
+// Prefixes of model ids, besides the names of the book's providers.
+var (
+	pathPrefixes  = []string{"models", "publishers", "azure", "bedrock", "gemini", "vertex_ai", "x-ai", "mistralai", "openrouter"}
+	cloudPrefixes = []string{"us.", "eu.", "apac.", "jp.", "au.", "global.", "anthropic."}
+)
+
+// Resolve returns the canonical id of a model, as rows and metrics have it. It allocates nothing.
+//
+// The provider's own models count, or those of all makers if the book has no provider
+// of that name, unless two have a model of that id: prices are not guessed. The id
+// may be an alias, have a provider's prefix ("openai/", "models/",
+// "us.anthropic."), name a snapshot by its full date ("-2026-04-23", "-20250929", "@20250929") or end
+// with "-latest" or Bedrock's "-v1" or "-v1:0". Nothing else is taken away: gpt-5.5-mini is
+// no gpt-5.5, and a four-digit date counts only if the book lists it.
+func (b *Book) Resolve(provider, model string) (id string, ok bool) {
+	if m := b.lookup(provider, model); m != nil {
+		return m.id, true
+	}
+	return "", false
+}
+
+func (b *Book) lookup(provider, id string) *model {
+	models, ok := b.byName[provider]
+	if !ok {
+		models = b.anywhere
+	}
+	for {
+		if m, ok := models.find(id); ok {
+			return m
+		}
+		if id, ok = b.withoutPrefix(id); !ok {
+			return nil
+		}
+	}
+}
+
+func (c catalogue) find(id string) (*model, bool) {
+	if m, ok := c[id]; ok {
+		return m, true
+	}
+	id = withoutVersion(id)
+	if m, ok := c[id]; ok {
+		return m, true
+	}
+	m, ok := c[strings.TrimSuffix(withoutDate(id), "-latest")]
+	return m, ok
+}
+
+func (b *Book) withoutPrefix(id string) (string, bool) {
+	if head, rest, ok := strings.Cut(id, "/"); ok && b.prefixes[head] {
+		return rest, true
+	}
+	for _, p := range cloudPrefixes {
+		if rest, ok := strings.CutPrefix(id, p); ok {
+			return rest, true
+		}
+	}
+	return "", false
+}
+
+// withoutVersion takes away "-v1:0", and "-v1".
+func withoutVersion(id string) string {
+	if base, ok := strings.CutSuffix(id, "-v1"); ok {
+		return base
+	}
+	i := strings.LastIndex(id, "-v")
+	if i < 0 {
+		return id
+	}
+	if major, minor, ok := strings.Cut(id[i+len("-v"):], ":"); ok && isDigits(major) && isDigits(minor) {
+		return id[:i]
+	}
+	return id
+}
+
+// withoutDate takes away the full date of a snapshot.
+func withoutDate(id string) string {
+	for _, layout := range []string{"-yyyy-mm-dd", "-yyyymmdd", "@yyyymmdd"} {
+		if i := len(id) - len(layout); i > 0 && isDate(id[i:], layout) {
+			return id[:i]
+		}
+	}
+	return id
+}
+
+func isDate(s, layout string) bool {
+	var year, month, day int
+	for i := range len(layout) {
+		digit := int(s[i]) - '0'
+		isDigit := digit >= 0 && digit <= 9
+		switch layout[i] {
+		case 'y':
+			year = year*10 + digit
+		case 'm':
+			month = month*10 + digit
+		case 'd':
+			day = day*10 + digit
+		default:
+			if s[i] != layout[i] {
+				return false
+			}
+			continue
+		}
+		if !isDigit {
+			return false
+		}
+	}
+	return year >= 2020 && year < 2100 && month >= 1 && month <= 12 && day >= 1 && day <= 31
+}
+
+// index makes the rows findable, by all ids that their models have.
+func (b *Book) index() error {
+	b.byName = map[string]catalogue{}
+	b.anywhere = catalogue{}
+	b.prefixes = map[string]bool{}
+	for _, p := range pathPrefixes {
+		b.prefixes[p] = true
+	}
+	for i := range b.rows {
+		row := &b.rows[i]
+		b.prefixes[row.Provider] = true
+		own := b.byName[row.Provider]
+		if own == nil {
+			own = catalogue{}
+			b.byName[row.Provider] = own
+		}
+		m := own[row.Model]
+		if m == nil {
+			m = &model{provider: row.Provider, id: row.Model}
+		}
+		m.rows = append(m.rows, row)
+		for _, id := range append([]string{row.Model}, row.Aliases...) {
+			if other := own.put(id, m); other != nil {
+				return fmt.Errorf("pricing: %s is an id of %s and of %s", id, other.id, m.id)
+			}
+			if !slices.Contains(hosts, row.Provider) {
+				b.anywhere.put(id, m)
+			}
+		}
+	}
+	for _, own := range b.byName {
+		for _, m := range own {
+			slices.SortStableFunc(m.rows, precedence)
+		}
+	}
+	return nil
+}
+
+// put makes m findable by id, and the id ambiguous if it is that of another model,
+// which it returns.
+func (c catalogue) put(id string, m *model) (other *model) {
+	other, taken := c[id]
+	if taken && other != m {
+		m = nil
+	} else {
+		other = nil
+	}
+	c[id] = m
+	return other
+}
