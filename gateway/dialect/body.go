@@ -1,8 +1,10 @@
 package dialect
 
+import "github.com/recoup-gateway/recoup/internal/token"
+
 // names are what a provider calls its answer and its model.
 type names struct {
-	id, model string
+	id, model, tier string
 }
 
 func (n *names) ResponseID() string { return n.id }
@@ -21,22 +23,38 @@ func (n *names) setModel(raw []byte, quoted bool) {
 	}
 }
 
+func (n *names) setTier(raw []byte, quoted bool) {
+	if n.tier == "" && quoted && len(raw) <= maxToken {
+		n.tier = string(plain(raw))
+	}
+}
+
 const (
 	bodyID = firstNode + iota
 	bodyModel
+	bodyTier
 	bodyError
+	bodyUsage = entire | iota
 )
 
 // body observes an answer in one JSON body: its names, which both dialects have at the top, whether
-// it is an error all the same, and whether it is whole.
+// it is an error all the same, its usage, and whether it is whole.
 type body struct {
 	names
 	json   scanner
+	usage  capture
+	report []byte
 	failed bool
+
+	normal normalForm
 }
 
-func newBody() *body {
-	b := new(body)
+// A normalForm brings a report of usage into normal form, and tells apart what other models than
+// model have of it.
+type normalForm func(report []byte, model string) (token.Usage, []ModelUsage)
+
+func newBody(normal normalForm) *body {
+	b := &body{normal: normal}
 	b.json.reset()
 	return b
 }
@@ -52,6 +70,20 @@ func (b *body) Event(data []byte) Sign {
 
 func (b *body) Whole() bool { return b.json.end(b) }
 
+// Usage is final as soon as the report is whole: a cut behind it changes no number in it.
+func (b *body) Usage() (token.Usage, bool) {
+	u, _ := b.normal(b.report, b.model)
+	if u.ServiceTier == "" {
+		u.ServiceTier = b.tier
+	}
+	return u, b.report != nil
+}
+
+func (b *body) Others() []ModelUsage {
+	_, others := b.normal(b.report, b.model)
+	return others
+}
+
 func (b *body) Large(part []byte, _, _ bool) Sign { return b.Event(part) }
 
 func (b *body) child(parent node, key []byte) node {
@@ -63,15 +95,30 @@ func (b *body) child(parent node, key []byte) node {
 			return bodyModel
 		case "error":
 			return bodyError
+		case "service_tier":
+			return bodyTier
+		case "usage":
+			return bodyUsage
 		}
 	}
 	b.failed = b.failed || parent == bodyError // an error with members is one
 	return unwatched
 }
 
-func (b *body) open(node, bool) {}
+func (b *body) open(n node, object bool) {
+	if n == bodyUsage {
+		b.usage.open(object)
+	}
+}
 
-func (b *body) close(node) {}
+func (b *body) written(piece []byte) { b.usage.add(piece) }
+
+func (b *body) close(n node) {
+	if n == bodyUsage {
+		b.usage.close()
+		b.usage.keep(&b.report)
+	}
+}
 
 func (b *body) value(n node, raw []byte, quoted bool) {
 	switch n {
@@ -79,6 +126,8 @@ func (b *body) value(n node, raw []byte, quoted bool) {
 		b.setID(raw, quoted)
 	case bodyModel:
 		b.setModel(raw, quoted)
+	case bodyTier:
+		b.setTier(raw, quoted)
 	case bodyError:
 		b.failed = b.failed || quoted && len(raw) > 0 || !quoted && string(raw) != "null" && string(raw) != "false"
 	}

@@ -319,3 +319,4 @@ func (blind) child(node, []byte) node  { return unwatched }
 func (blind) open(node, bool)          {}
 func (blind) close(node)               {}
 func (blind) value(node, []byte, bool) {}
+func (blind) written([]byte)           {}

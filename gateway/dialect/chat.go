@@ -1,5 +1,7 @@
 package dialect
 
+import "github.com/recoup-gateway/recoup/internal/token"
+
 // maxChoices is how many choices of an answer are kept account of.
 const maxChoices = 4096
 
@@ -19,9 +21,12 @@ const (
 	chatToolCall
 	chatFunction
 	chatAudio
+	chatTier
+	chatGroq
 	chatText = free | iota
 	chatArguments
 	chatPadding
+	chatUsage = entire | iota
 )
 
 // chat observes an SSE answer of Chat Completions.
@@ -32,6 +37,10 @@ type chat struct {
 	finished indexSet // and those of them with a finish_reason
 
 	others []choice // choices of the current event behind its first
+
+	reported []byte // the last report of usage
+	final    bool   // it closes the answer
+	failed   bool   // the answer ended in a failure
 }
 
 func newChat(req Request) *chat {
@@ -48,8 +57,30 @@ func (c *chat) Large(part []byte, first, last bool) Sign {
 	if !last {
 		return Plain
 	}
-	return c.sign()
+	sign := c.sign()
+	if c.usage.state == captureWhole {
+		c.report()
+	}
+	return sign
 }
+
+// report takes the usage of the event that was judged.
+func (c *chat) report() {
+	if c.reader.json.state == complete && c.usage.keep(&c.reported) {
+		// Running usage comes with a choice; a chunk without one has the sum.
+		c.final = c.ended || c.reader.facts.begun == 0 && c.seen.n > 0
+	}
+}
+
+func (c *chat) Usage() (token.Usage, bool) {
+	u := normalChat(c.reported)
+	if u.ServiceTier == "" {
+		u.ServiceTier = c.tier
+	}
+	return u, c.final
+}
+
+func (c *chat) Others() []ModelUsage { return nil }
 
 // sign judges the event that was read.
 func (c *chat) sign() Sign {
@@ -71,7 +102,7 @@ func (c *chat) sign() Sign {
 	}
 	switch {
 	case failed:
-		c.ended = true
+		c.ended, c.failed = true, true
 		return sign | Failure
 	case whole && c.finished.n >= c.want && c.finished.n == c.seen.n,
 		// The provider is through with fewer choices than were asked for.
@@ -109,6 +140,8 @@ func (c *chat) child(parent node, key []byte) node {
 			return chatDelta
 		case "finish_reason":
 			return chatFinish
+		case "usage": // Moonshot
+			return chatUsage
 		}
 	case chatDelta:
 		return chatDeltaMember(key)
@@ -134,6 +167,10 @@ func (c *chat) child(parent node, key []byte) node {
 	case chatAudio:
 		if string(key) == "transcript" {
 			return chatText
+		}
+	case chatGroq:
+		if string(key) == "usage" {
+			return chatUsage
 		}
 	}
 	return unwatched
@@ -161,6 +198,14 @@ func (c *chat) member(key []byte) node {
 		return chatObject
 	case "obfuscation":
 		return chatPadding
+	case "usage":
+		return chatUsage
+	case "service_tier":
+		if c.tier == "" {
+			return chatTier
+		}
+	case "x_groq":
+		return chatGroq
 	}
 	return unwatched
 }
@@ -179,9 +224,12 @@ func chatDeltaMember(key []byte) node {
 	return unwatched
 }
 
-func (c *chat) open(n node, _ bool) {
+func (c *chat) open(n node, object bool) {
 	facts := &c.reader.facts
 	switch n {
+	case chatUsage:
+		c.usage.open(object)
+		c.learned.stop() // a report is read each time, so that it can be told
 	case chatChoices:
 		facts.begun = 0
 	case chatChoice:
@@ -193,6 +241,9 @@ func (c *chat) open(n node, _ bool) {
 func (c *chat) close(n node) {
 	facts := &c.reader.facts
 	switch {
+	case n == chatUsage:
+		c.usage.close()
+		return
 	case n != chatChoice || facts.closed == maxChoices:
 		return
 	case facts.closed == 0:
@@ -220,6 +271,8 @@ func (c *chat) value(n node, raw []byte, quoted bool) {
 		c.setID(raw, quoted)
 	case chatModel:
 		c.setModel(raw, quoted)
+	case chatTier:
+		c.setTier(raw, quoted)
 	case chatError:
 		facts.failure = facts.failure || truthy(raw, quoted)
 	case chatObject:
@@ -227,6 +280,8 @@ func (c *chat) value(n node, raw []byte, quoted bool) {
 		facts.failure = facts.failure || string(raw) == "error"
 	case chatDone:
 		facts.done = !quoted && string(raw) == "DONE"
+		// What was reported before the provider says that it is through, was all.
+		c.final = c.final || facts.done && !c.failed && c.reported != nil
 	}
 }
 

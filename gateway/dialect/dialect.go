@@ -3,6 +3,8 @@ package dialect
 import (
 	"mime"
 	"strings"
+
+	"github.com/recoup-gateway/recoup/internal/token"
 )
 
 // A Dialect is one provider API as it looks on the wire. Values are stateless and may be shared.
@@ -54,6 +56,8 @@ type Request struct {
 	Stream       bool   // the client asked for server-sent events
 	Choices      int    // n: how many answers were asked for, at least 1
 	IncludeUsage *bool  // stream_options.include_usage; nil where absent or null
+	MaxTokens    int64  // the most output tokens asked for, of each choice; 0 where unknown
+	ServiceTier  string // as asked for; empty where it was not
 }
 
 // SSE tells whether an answer to r with this Content-Type is a stream of server-sent events. A type
@@ -109,4 +113,16 @@ type Observer interface {
 
 	// Model is the model that the provider says it used, empty until it was seen.
 	Model() string
+
+	// Usage is what the attempt reported so far, in normal form; the zero Usage if nothing. What a
+	// provider doesn't say, or says in a way that makes no sense, is unknown. final tells that the report
+	// was seen which closes the answer: chat, the usage object of a finish chunk or behind it;
+	// Anthropic, that of the message_delta with a stop reason; JSON, the body's own. Without it the usage is
+	// the last running one: of Anthropic the input alone, since what message_start says of output is
+	// a placeholder. The report is parsed at each call, not before.
+	Usage() (u token.Usage, final bool)
+
+	// Others are the parts of Usage that other models than Model generated: Anthropic's advisors.
+	// They have prices of their own. Mostly there are none.
+	Others() []ModelUsage
 }

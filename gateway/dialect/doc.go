@@ -5,9 +5,13 @@
 // A [Splitter] cuts the body of a server-sent event stream into events and changes nothing: what it
 // hands out, joined, is what it was fed. An [Observer] reads the events of one attempt and says of
 // each what it means for the answer: that it completes it, that the provider failed, that it
-// carries text. A [Dialect] holds the rest: which calls generate, what a call asks for, and the
-// shape of the gateway's own errors and keepalives. [Canonical] is the form of a request body that
-// a fingerprint is taken of.
+// carries text; and in the end what usage the provider reported, in normal form. A [Dialect] holds the rest:
+// which calls generate, what a call asks for, and the shape of the gateway's own errors and keepalives.
+// [Canonical] is the form of a request body that a fingerprint is taken of.
+//
+// A [TextReader] tells what text was generated, part by part, where tokens have to be counted.
+// [InjectUsage] makes a chat stream report its usage, and a [UsageView] hides from the client what
+// it didn't ask for.
 //
 // What it guarantees:
 //
@@ -15,8 +19,10 @@
 //     the reads cut them.
 //   - A sign is decided by the place of a member in the JSON, never by a likeness in the text:
 //     an answer that quotes a finish chunk, or a tool that has an argument of that name, fools no one.
+//   - What a provider doesn't report is unknown, never zero, and so is what makes no sense.
 //   - Memory is bounded, whatever the provider sends: a Splitter holds a few times its part size at
-//     most, an Observer less than 100 kB and usually a few kilobytes.
+//     most, an Observer less than 300 kB and usually a few kilobytes. A TextReader gathers what comes in
+//     parts, up to 64 MiB.
 //   - An event of the usual kind costs no allocation.
 //
 // Its limits: it does not check the spelling of strings and numbers inside an answer, only

@@ -55,12 +55,15 @@ type sse struct {
 	names
 	reader  reader
 	learned template
+	usage   capture
 	text    bool // the event has a string at a free place that isn't empty
 	begun   bool // an event was read
 	ended   bool // a terminal or failure event was seen
 }
 
 func (*sse) Whole() bool { return true }
+
+func (o *sse) written(piece []byte) { o.usage.add(piece) }
 
 func (o *sse) textSign() Sign {
 	if o.text || o.reader.facts.object {
@@ -74,6 +77,7 @@ func (o *sse) read(p []byte, first, last bool, w watcher) {
 	i := 0
 	if first {
 		o.text = false
+		o.usage.reset()
 		o.reader.reset(!o.begun)
 		o.learned.stop()
 		if o.begun && last && len(p) <= maxLearned {

@@ -2,9 +2,12 @@ package dialect
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/recoup-gateway/recoup/internal/token"
 )
 
 // cutsOf makes positions in a body of n bytes out of fuzzed bytes.
@@ -77,6 +80,8 @@ func FuzzObserver(f *testing.F) {
 		frames(`{"id":"c","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"obfuscation":"x"}`, `{"choices":[{"finish_reason":"stop"}]}`),
 		frames(`{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"a"},"finish_reason":"length"}]}`),
 		frames(`{"error":{"a":1},"choices":[]}`, `[DONE]`, "event: error\r\ndata\r\n\r\n"),
+		frames(`{"choices":[{"finish_reason":"stop"}],"usage":{"completion_tokens":7,"total_tokens":9},"obfuscation":"x"}`, `{"choices":[],"usage":{"prompt_tokens":2,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":1}}}`),
+		frames(`{"type":"message_start","message":{"usage":{"input_tokens":5,"output_tokens":1}}}`, `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9,"iterations":[{"input_tokens":1,"output_tokens":2}]}}`),
 		frames("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", `{"type":"content_block_delta","delta":{"text":"\""}}`),
 	} {
 		body := strings.Join(events, "")
@@ -90,11 +95,13 @@ func FuzzObserver(f *testing.F) {
 		}
 		req := Request{Stream: true, Choices: 1}
 		whole := split(NewSSE(0), body)
-		want := observe(d.Observe(req, eventStream), whole)
+		wantObserver, gotObserver := d.Observe(req, eventStream), d.Observe(req, eventStream)
+		want := observe(wantObserver, whole)
 		parts := split(NewSSE(int(max)), body, cutsOf(seed, len(body))...)
-		if got := observe(d.Observe(req, eventStream), parts); !slices.Equal(got, want) {
+		if got := observe(gotObserver, parts); !slices.Equal(got, want) {
 			t.Fatalf("in parts: %v\nwhole: %v", got, want)
 		}
+		sameUsage(t, gotObserver, wantObserver)
 		// Nothing is learned of events that come in parts.
 		var fresh []Sign
 		o := d.Observe(req, eventStream)
@@ -107,6 +114,7 @@ func FuzzObserver(f *testing.F) {
 		if !slices.Equal(fresh, want) {
 			t.Fatalf("unlearned: %v\nlearned: %v", fresh, want)
 		}
+		sameUsage(t, o, wantObserver)
 		if n := count(want, Terminal) + count(want, Failure); n > 1 {
 			t.Fatalf("%d ends: %v", n, want)
 		}
@@ -116,6 +124,24 @@ func FuzzObserver(f *testing.F) {
 			}
 		}
 	})
+}
+
+// sameUsage fails unless both observers read the same usage, and one that makes sense.
+func sameUsage(t *testing.T, a, b Observer) {
+	t.Helper()
+	got, final := a.Usage()
+	want, wantFinal := b.Usage()
+	if !reflect.DeepEqual(got, want) || final != wantFinal {
+		t.Fatalf("usage %+v, final %v; and %+v, final %v", got, final, want, wantFinal)
+	}
+	for name, c := range map[string]token.Count{"input": got.Input, "cache": got.CacheRead, "output": got.Output, "reasoning": got.Reasoning} {
+		if n, known := c.Get(); known && n < 0 {
+			t.Fatalf("%s is %d", name, n)
+		}
+	}
+	if got.Reasoning.Or(0) > got.Output.Or(0) {
+		t.Fatalf("%v of %v output is reasoning", got.Reasoning, got.Output)
+	}
 }
 
 // mayEnd tells whether the data of an event, if encoding/json takes it for JSON, says that an answer ends.

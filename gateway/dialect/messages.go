@@ -1,5 +1,7 @@
 package dialect
 
+import "github.com/recoup-gateway/recoup/internal/token"
+
 // The places of an Anthropic stream event that mean something here.
 const (
 	msgType = firstNode + iota
@@ -10,7 +12,9 @@ const (
 	msgDelta
 	msgBlock
 	msgInput
-	msgText = free | iota
+	msgStopReason
+	msgText  = free | iota
+	msgUsage = entire | iota
 )
 
 // A messageKind is what the type of an Anthropic stream event comes to.
@@ -27,6 +31,10 @@ const (
 // only where the data has none.
 type messages struct {
 	sse
+	start   []byte // the usage of message_start
+	delta   []byte // and that of the last message_delta
+	started bool   // the event's usage is of message_start
+	stopped bool   // a stop reason was seen, or the end
 }
 
 func (m *messages) Event(data []byte) Sign { return m.Large(data, true, true) }
@@ -39,12 +47,34 @@ func (m *messages) Large(part []byte, first, last bool) Sign {
 	return m.sign()
 }
 
+// report takes the usage of the event that was read.
+func (m *messages) report() {
+	if m.started {
+		m.usage.keep(&m.start)
+	} else {
+		m.usage.keep(&m.delta)
+	}
+}
+
+func (m *messages) Usage() (token.Usage, bool) {
+	u, _ := normalMessages(overlayMessages(m.start, m.delta), m.model)
+	return u, m.stopped && m.delta != nil
+}
+
+func (m *messages) Others() []ModelUsage {
+	_, others := normalMessages(overlayMessages(m.start, m.delta), m.model)
+	return others
+}
+
 // sign judges the event that was read.
 func (m *messages) sign() Sign {
 	facts := &m.reader.facts
 	sign := m.textSign()
 	kind := facts.kind
 	whole := m.reader.json.end(m)
+	if m.usage.state == captureWhole && whole {
+		m.report()
+	}
 	switch {
 	case m.ended:
 		return sign
@@ -56,7 +86,7 @@ func (m *messages) sign() Sign {
 	}
 	switch kind {
 	case kindStop:
-		m.ended = true
+		m.ended, m.stopped = true, true
 		return sign | Terminal
 	case kindError:
 		m.ended = true
@@ -79,6 +109,9 @@ func (m *messages) child(parent node, key []byte) node {
 			return msgMessage
 		case "error":
 			return msgError
+		case "usage":
+			m.started = false
+			return msgUsage
 		}
 	case msgMessage:
 		switch k {
@@ -86,9 +119,14 @@ func (m *messages) child(parent node, key []byte) node {
 			return msgID
 		case "model":
 			return msgModel
+		case "usage":
+			m.started = true
+			return msgUsage
 		}
 	case msgDelta:
 		switch k {
+		case "stop_reason":
+			return msgStopReason
 		case "text", "partial_json", "thinking", "content":
 			return msgText
 		}
@@ -107,9 +145,18 @@ func (m *messages) child(parent node, key []byte) node {
 	return unwatched
 }
 
-func (m *messages) open(node, bool) {}
+func (m *messages) open(n node, object bool) {
+	if n == msgUsage {
+		m.usage.open(object)
+		m.learned.stop() // a report is read each time, so that it can be told
+	}
+}
 
-func (m *messages) close(node) {}
+func (m *messages) close(n node) {
+	if n == msgUsage {
+		m.usage.close()
+	}
+}
 
 func (m *messages) value(n node, raw []byte, quoted bool) {
 	facts := &m.reader.facts
@@ -122,6 +169,8 @@ func (m *messages) value(n node, raw []byte, quoted bool) {
 		m.setID(raw, quoted)
 	case msgModel:
 		m.setModel(raw, quoted)
+	case msgStopReason:
+		m.stopped = m.stopped || quoted && len(raw) > 0
 	case msgError:
 		facts.failure = facts.failure || truthy(raw, quoted)
 	}

@@ -19,6 +19,9 @@ const (
 	reqN
 	reqStreamOptions
 	reqIncludeUsage
+	reqMaxTokens
+	reqMaxCompletion
+	reqTier
 	reqMembers // how many places there are
 )
 
@@ -33,7 +36,9 @@ var reqParams = [reqMembers]string{
 type parse struct {
 	req    Request
 	object bool // the body is an object
-	err    *BadRequest
+
+	maxTokens, maxCompletion int64 // chat has the one under two names, of which the newer counts
+	err                      *BadRequest
 }
 
 // parseRequest reads a body. Only a Chat Completions call has n and stream_options.
@@ -54,6 +59,9 @@ func parseRequest(endpoint string, body []byte) (Request, error) {
 	case p.err != nil:
 		return Request{}, p.err
 	}
+	if p.req.MaxTokens = p.maxTokens; p.maxCompletion > 0 {
+		p.req.MaxTokens = p.maxCompletion
+	}
 	return p.req, nil
 }
 
@@ -69,6 +77,12 @@ func (p *parse) child(parent node, key []byte) node {
 			return p.chatOnly(reqN)
 		case "stream_options":
 			return p.chatOnly(reqStreamOptions)
+		case "max_tokens":
+			return reqMaxTokens
+		case "max_completion_tokens":
+			return p.chatOnly(reqMaxCompletion)
+		case "service_tier":
+			return reqTier
 		}
 	case reqStreamOptions:
 		if k == "include_usage" {
@@ -91,12 +105,16 @@ func (p *parse) open(n node, object bool) {
 		p.object = object
 	case n == reqStreamOptions && object:
 		p.req.IncludeUsage = nil
+	case n == reqMaxTokens || n == reqMaxCompletion || n == reqTier:
+		p.hint(n, nil, false) // what is wrong with these is the provider's to say
 	default:
 		p.wrong(n)
 	}
 }
 
 func (p *parse) close(node) {}
+
+func (p *parse) written([]byte) {}
 
 func (p *parse) value(n node, raw []byte, quoted bool) {
 	if n == root {
@@ -125,6 +143,27 @@ func (p *parse) value(n node, raw []byte, quoted bool) {
 		p.req.IncludeUsage = nil
 		if !null {
 			p.wrong(n)
+		}
+	default:
+		p.hint(n, raw, quoted)
+	}
+}
+
+// hint takes a member that the gateway can do without: what makes no sense is unknown.
+func (p *parse) hint(n node, raw []byte, quoted bool) {
+	limit, err := strconv.ParseInt(string(raw), 10, 64)
+	if quoted || err != nil || limit < 0 {
+		limit = 0
+	}
+	switch n {
+	case reqMaxTokens:
+		p.maxTokens = limit
+	case reqMaxCompletion:
+		p.maxCompletion = limit
+	case reqTier:
+		p.req.ServiceTier = ""
+		if quoted && len(raw) <= maxToken {
+			p.req.ServiceTier = string(plain(raw))
 		}
 	}
 }

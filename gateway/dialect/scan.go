@@ -27,6 +27,10 @@ const (
 
 	// free marks a place whose strings differ from event to event. The scanner pauses at their start.
 	free node = 0x80
+
+	// entire marks a place whose object or array is handed to the watcher as it is written. Nothing in it
+	// is watched.
+	entire node = 0x40
 )
 
 // A watcher is told of the places it knows, in the order of the text. Slices are valid only during
@@ -37,6 +41,7 @@ type watcher interface {
 	open(n node, object bool)              // an object or array begins
 	close(n node)                          // it ends
 	value(n node, raw []byte, quoted bool) // a string without its quotes, or a literal
+	written(piece []byte)                  // a piece of what is at an entire place, between its open and close
 }
 
 type scanState uint8
@@ -59,9 +64,10 @@ const (
 // value: a copy is a place to go on from, as long as no token is cut by it.
 type scanner struct {
 	state  scanState
-	escape bool // in a string: the last byte was a backslash that escapes the next one
-	deep   bool // damaged by depth
-	node   node // the place of the value that is read or comes next
+	escape bool   // in a string: the last byte was a backslash that escapes the next one
+	deep   bool   // damaged by depth
+	node   node   // the place of the value that is read or comes next
+	inside uint16 // how deep the inside of an entire place is that is read; 0 if none is
 	depth  int
 	path   [maxWatched]node             // the places of the open containers
 	object [(maxDepth + 63) / 64]uint64 // which of them are objects, by bits
@@ -69,12 +75,13 @@ type scanner struct {
 }
 
 func (s *scanner) reset() {
-	s.state, s.escape, s.deep, s.node, s.depth, s.token = wantValue, false, false, root, 0, s.token[:0]
+	s.state, s.escape, s.deep, s.node, s.inside, s.depth, s.token = wantValue, false, false, root, 0, 0, s.token[:0]
 }
 
 // feed reads the next piece and returns how much of it: less than all only at the
 // start of a string at a free place. A damaged text is read to its end.
 func (s *scanner) feed(p []byte, w watcher) int {
+	from := 0 // of what is at an entire place
 	for i := 0; i < len(p); {
 		switch s.state {
 		case inKey, inString:
@@ -100,7 +107,14 @@ func (s *scanner) feed(p []byte, w watcher) int {
 			s.colon()
 		case '{', '[':
 			s.push(c == '{', w)
+			if s.node&(entire|free) == entire && s.state != damaged {
+				s.inside, from = uint16(s.depth), i
+			}
 		case '}', ']':
+			if s.inside != 0 && int(s.inside) == s.depth {
+				s.inside = 0
+				w.written(p[from : i+1])
+			}
 			s.pop(c == '}', w)
 		case ' ', '\n', '\r', '\t':
 		default:
@@ -113,6 +127,9 @@ func (s *scanner) feed(p []byte, w watcher) int {
 			continue
 		}
 		i++
+	}
+	if s.inside != 0 {
+		w.written(p[from:])
 	}
 	return len(p)
 }

@@ -21,6 +21,8 @@ type recording struct {
 	end     string
 	model   string
 	framed  bool // the source had dropped the SSE framing; it is added again here
+
+	column func(name string) string // of the index
 }
 
 // recordings returns the recorded streams of both dialects, and skips the test where there are none.
@@ -43,6 +45,7 @@ func recordings(t testing.TB) []recording {
 	var recs []recording
 	for _, row := range rows[1:] {
 		r := recording{name: column(row, "file"), end: column(row, "end"), model: column(row, "model")}
+		r.column = func(name string) string { return column(row, name) }
 		switch column(row, "dialect") {
 		case "openai-chat":
 			r.dialect = OpenAI

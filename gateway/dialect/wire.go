@@ -36,7 +36,7 @@ func (openAI) Parse(endpoint string, body []byte) (Request, error) {
 
 func (openAI) Observe(req Request, contentType string) Observer {
 	if !req.SSE(contentType) {
-		return newBody()
+		return newBody(chatBody)
 	}
 	return newChat(req)
 }
@@ -87,10 +87,9 @@ func (anthropic) Parse(endpoint string, body []byte) (Request, error) {
 
 func (anthropic) Observe(req Request, contentType string) Observer {
 	if !req.SSE(contentType) {
-		return newBody()
+		return newBody(messagesBody)
 	}
-	m := new(messages)
-	return m
+	return new(messages)
 }
 
 func (anthropic) Error(e Error) (string, []byte) {

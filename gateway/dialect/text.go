@@ -1,0 +1,252 @@
+package dialect
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// A TextKind is what a generated text is to the answer.
+type TextKind uint8
+
+// The kinds of text.
+const (
+	Content    TextKind = iota // what the model says
+	Thinking                   // reasoning that is shown, or a summary of it
+	Call                       // a tool's name, and behind it the arguments as JSON
+	Refusal                    // why the model says no more
+	Transcript                 // of what it says aloud
+)
+
+// A TextPart names a part of an answer that has a text of its own, to be counted for itself. It can be
+// compared and be a map's key.
+type TextPart struct {
+	Choice int // chat: the choice's index; else 0
+	Kind   TextKind
+	Index  int // chat: the tool call's; messages: the content block's; else 0
+}
+
+// maxGathered is the size of the largest event or body that a TextReader reads: 64 MiB.
+const maxGathered = 64 << 20
+
+// A TextReader tells the text that a provider generated from the rest of an answer, for those who have
+// to count it: what a break, a cancel or missing usage leaves unknown. It takes time and memory, so it is
+// not for the way of an event to its reader.
+//
+// Text is what the model wrote: content, refusals, reasoning as far as it is shown, the names
+// and arguments of tools it calls, transcripts. It is not what the provider adds: ids, roles, signatures, encrypted
+// reasoning, citations, results of the provider's own tools, padding. Around the calls of tools and between
+// the parts providers bill a few tokens more, which no one shows; a count of the text is that much too low.
+type TextReader struct {
+	sse      bool
+	messages bool
+	gathered []byte // an event in parts, or a body
+	lost     bool
+	thought  bool
+
+	emit   func(TextPart, []byte)
+	called map[TextPart]string // chat: the names of the calls, since some providers repeat them
+}
+
+// NewTextReader returns a reader of one attempt at a call of dialect d, answered with contentType.
+func NewTextReader(d Dialect, req Request, contentType string) *TextReader {
+	return &TextReader{
+		sse:      req.SSE(contentType),
+		messages: d == Anthropic,
+		called:   make(map[TextPart]string),
+	}
+}
+
+// Event reads an event, or with more a part of one that goes on in the next call, and gives each piece of
+// text in it to emit, in order; its bytes are emit's to keep. Of an SSE answer, an event that the stream's
+// end cut off must not be given. Of a body, it only gathers what it is given; the text comes with Flush.
+func (r *TextReader) Event(data []byte, more bool, emit func(TextPart, []byte)) {
+	if !r.sse || more || len(r.gathered) > 0 {
+		r.gather(data)
+		if !r.sse || more {
+			return
+		}
+		data, r.gathered = r.gathered, nil
+	}
+	r.read(payload(data), emit)
+}
+
+// gather keeps data. What is beyond the limit it leaves out, and what was cut is no JSON.
+func (r *TextReader) gather(data []byte) {
+	if room := maxGathered - len(r.gathered); len(data) > room {
+		data, r.lost = data[:room], true
+	}
+	r.gathered = append(r.gathered, data...)
+}
+
+// Flush ends the answer: the text of a body is given to emit, if the body was whole.
+func (r *TextReader) Flush(emit func(TextPart, []byte)) {
+	if len(r.gathered) == 0 {
+		return
+	}
+	if r.sse || !json.Valid(r.gathered) {
+		r.lost = true
+	} else {
+		r.read(r.gathered, emit)
+	}
+	r.gathered = nil
+}
+
+// Thought tells whether reasoning was among the text. Then the tokens of reasoning aren't hidden, as far
+// as they are shown: some providers show a summary, or how it begins.
+func (r *TextReader) Thought() bool { return r.thought }
+
+// Lost tells whether there was more text than was read: in an event or a body larger than 64 MiB, or in a
+// body that was cut off.
+func (r *TextReader) Lost() bool { return r.lost }
+
+// read reads the JSON of an event or a body.
+func (r *TextReader) read(text []byte, emit func(TextPart, []byte)) {
+	o := newObject(text)
+	if o == nil {
+		return // [DONE]
+	}
+	r.emit = emit
+	switch {
+	case r.messages && r.sse:
+		r.messageEvent(o)
+	case r.messages:
+		for i, block := range o.list("content") {
+			r.block(i, newObject(block))
+		}
+	default:
+		for i, choice := range o.list("choices") {
+			r.choice(i, newObject(choice))
+		}
+	}
+	r.emit = nil
+}
+
+// piece gives away a piece of text, if it is one.
+func (r *TextReader) piece(part TextPart, text string) {
+	if text == "" {
+		return
+	}
+	r.thought = r.thought || part.Kind == Thinking
+	r.emit(part, []byte(text))
+}
+
+// payload returns the data of an event, its lines joined.
+func payload(event []byte) []byte {
+	if from, to := dataLine(event); to > 0 {
+		return event[from:to]
+	}
+	var data []byte
+	event = bytes.TrimPrefix(event, []byte("\xef\xbb\xbf"))
+	for len(event) > 0 {
+		end := lineEnd(event)
+		if value, ok := bytes.CutPrefix(event[:end], []byte("data:")); ok {
+			data = append(append(data, value...), '\n')
+		}
+		event = event[min(end+1, len(event)):]
+	}
+	return data
+}
+
+// choice reads a choice of a chunk, or of a body.
+func (r *TextReader) choice(position int, choice object) {
+	delta := choice.object("delta")
+	if delta == nil {
+		delta = choice.object("message")
+	}
+	index := int(choice.count("index").Or(int64(position)))
+	content := TextPart{Choice: index, Kind: Content}
+	thinking := TextPart{Choice: index, Kind: Thinking}
+
+	r.reasoning(thinking, delta)
+	r.piece(content, delta.text("content"))
+	for _, raw := range delta.list("content") { // Mistral
+		o := newObject(raw)
+		r.piece(content, o.text("text"))
+		r.parts(thinking, o, "thinking")
+	}
+	r.piece(TextPart{Choice: index, Kind: Refusal}, delta.text("refusal"))
+	r.piece(TextPart{Choice: index, Kind: Transcript}, delta.object("audio").text("transcript"))
+	r.call(TextPart{Choice: index, Kind: Call}, delta.object("function_call"))
+	for i, raw := range delta.list("tool_calls") {
+		call := newObject(raw)
+		part := TextPart{Choice: index, Kind: Call, Index: int(call.count("index").Or(int64(i)))}
+		r.call(part, call.object("function"))
+		r.call(part, call.object("custom"))
+	}
+}
+
+// reasoning reads shown reasoning, which some providers say under two or three names at once.
+func (r *TextReader) reasoning(part TextPart, delta object) {
+	for _, name := range []string{"reasoning_content", "reasoning"} {
+		if text := delta.text(name); text != "" {
+			r.piece(part, text)
+			return
+		}
+	}
+	r.parts(part, delta, "reasoning_details")
+}
+
+// parts reads a list of texts, or a text.
+func (r *TextReader) parts(part TextPart, o object, name string) {
+	r.piece(part, o.text(name))
+	for _, raw := range o.list(name) {
+		detail := newObject(raw)
+		r.piece(part, detail.text("text"))
+		r.piece(part, detail.text("summary"))
+	}
+}
+
+// call reads a piece of a tool call.
+func (r *TextReader) call(part TextPart, call object) {
+	if name := call.text("name"); name != "" && name != r.called[part] {
+		r.called[part] = name
+		r.piece(part, name)
+	}
+	for _, name := range []string{"arguments", "input"} {
+		r.piece(part, call.text(name))
+		if call.object(name) != nil { // not as a string but as it is
+			r.piece(part, string(call[name]))
+		}
+	}
+}
+
+// messageEvent reads an event of Anthropic Messages.
+func (r *TextReader) messageEvent(o object) {
+	index := int(o.count("index").Or(0))
+	if block := o.object("content_block"); block != nil {
+		r.block(index, block)
+	}
+	delta := o.object("delta")
+	for _, text := range []struct {
+		name string
+		kind TextKind
+	}{{"text", Content}, {"content", Content}, {"thinking", Thinking}, {"partial_json", Call}} {
+		r.piece(TextPart{Kind: text.kind, Index: index}, delta.text(text.name))
+	}
+}
+
+// modelBlocks are the content blocks that the model writes, and what they are.
+var modelBlocks = map[string]TextKind{
+	"text": Content, "compaction": Content, "thinking": Thinking,
+	"tool_use": Call, "server_tool_use": Call, "mcp_tool_use": Call,
+}
+
+// block reads a content block, whole or as it begins.
+func (r *TextReader) block(index int, block object) {
+	kind, ok := modelBlocks[block.text("type")]
+	if !ok {
+		return
+	}
+	part := TextPart{Kind: kind, Index: index}
+	if kind == Call {
+		r.piece(part, block.text("name"))
+		// As a stream's block begins its input is empty, whatever follows.
+		if input := block["input"]; !block.null("input") && !(r.sse && hollow(input)) {
+			r.piece(part, string(input))
+		}
+		return
+	}
+	for _, name := range []string{"text", "thinking", "content"} {
+		r.piece(part, block.text(name))
+	}
+}
