@@ -1,0 +1,115 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// attempts goes through the records. Each entry of an attempt was found in its
+// place, so the records name no others if they name as many.
+func (v *verifier) attempts() error {
+	var named uint64
+	err := v.scan(scan{prefix: []byte{prefixAttempt}, values: true}, func(key, value []byte) {
+		id := cutAttempt(key)
+		r, err := decodeRecord(value)
+		if err != nil {
+			v.damage(Damage{Attempt: id, What: err.Error()})
+			return
+		}
+		named += r.entries()
+		last := r[len(r)-1]
+		for n, at := range r {
+			if at.bill == 0 || (at.reversal == 0) != (n == len(r)-1) {
+				v.damage(Damage{Attempt: id, What: fmt.Sprintf("its record has no bill, or a wrong reversal, for revision %d", n)})
+			}
+		}
+		if last.outcomes == 0 {
+			v.r.Pending++
+		}
+		if len(r) > 1 {
+			v.r.Revised++
+		}
+	})
+	if err != nil {
+		return err
+	}
+	v.expectCount("entries of attempts", v.ofAttempts, named)
+	return nil
+}
+
+// indexes counts the keys by which entries are found. Each that should be there
+// was found, so there are no others if there are as many.
+func (v *verifier) indexes() error {
+	for _, index := range []struct {
+		what   string
+		prefix byte
+		want   uint64
+	}{
+		{"attempts by time", prefixAccepted, v.r.Attempts},
+		{"attempts by request id", prefixRequest, v.requests},
+		{"misses", prefixMiss, v.misses},
+	} {
+		var n uint64
+		if err := v.scan(scan{prefix: []byte{index.prefix}}, func(_, _ []byte) { n++ }); err != nil {
+			return err
+		}
+		v.expectCount(index.what, index.want, n)
+	}
+	return v.unexplainedIndex()
+}
+
+func (v *verifier) expectCount(what string, entries, index uint64) {
+	if entries != index {
+		v.damage(Damage{What: fmt.Sprintf("%s: %d in the chain, %d in the index", what, entries, index)})
+	}
+}
+
+// unexplainedIndex compares what stands unexplained.
+func (v *verifier) unexplainedIndex() error {
+	stored := map[string]uint64{}
+	err := v.scan(scan{prefix: []byte{prefixUnexplained}, values: true}, func(key, value []byte) {
+		if len(value) == 8 {
+			stored[string(key)] = binary.BigEndian.Uint64(value)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if !maps.Equal(stored, v.unexplained) {
+		v.damage(Damage{What: fmt.Sprintf("unexplained amounts: the chain has %d, the index %d, or others", len(v.unexplained), len(stored))})
+	}
+	return nil
+}
+
+// tallies compares counters and balances with what follows from the entries.
+func (v *verifier) tallies() error {
+	stored, err := storedTallies(v.txn)
+	if errors.Is(err, ErrDamaged) {
+		v.damage(Damage{What: err.Error()})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	keys := slices.Concat(stored.sorted(), v.totals.sorted())
+	slices.Sort(keys)
+	for _, key := range slices.Compact(keys) {
+		if is, want := stored[key], v.totals[key]; is != want {
+			v.damage(Damage{What: fmt.Sprintf("total %q: %d and %s dollars are stored, the entries come to %d and %s dollars",
+				strings.Split(key, "\x00"), is.count, is.amount, want.count, want.amount)})
+		}
+	}
+	return nil
+}
+
+// scan calls fn with each key until Verify is interrupted.
+func (v *verifier) scan(s scan, fn func(key, value []byte)) error {
+	return eachIn(v.txn, s, func(key, value []byte) error {
+		fn(key, value)
+		return v.interrupted()
+	})
+}
