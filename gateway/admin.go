@@ -18,6 +18,7 @@ type AdminOptions struct {
 	Gatherer prometheus.Gatherer
 	Token    string // bearer token for all but health and metrics; empty: none is asked for
 	Pprof    bool
+	API      http.Handler // what /api/v1/ answers with; nil: nothing
 }
 
 // Admin is the admin plane: health, metrics and, if wanted, profiles.
@@ -28,6 +29,9 @@ func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", g.ready)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true})))
+	if o.API != nil {
+		e.Any("/api/v1/*", echo.WrapHandler(o.API), bearer(o.Token))
+	}
 	if o.Pprof {
 		p := e.Group("/debug/pprof", bearer(o.Token))
 		p.GET("/cmdline", echo.WrapHandler(http.HandlerFunc(pprof.Cmdline)))

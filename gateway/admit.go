@@ -25,7 +25,8 @@ const (
 type call struct {
 	provider Provider
 	path     string // to send to the provider
-	body     []byte
+	body     []byte // as it is sent
+	plain    []byte // as the client sent it, where that is something else
 	request  dialect.Request
 	header   streamlog.Header
 }
@@ -49,16 +50,29 @@ func (g *Gateway) generate(c echo.Context, p Provider, path, endpoint string) er
 // first has made.
 func (g *Gateway) connectCall(c echo.Context, call *call) (*connection, error) {
 	if call.header.Key.IsZero() {
-		return g.admit(c, call)
+		return g.admitNew(c, call, "")
 	}
-	lock := g.admitting.of(call.header.Key)
+	lock := g.admitting.of(call.header.Key[0])
 	lock.Lock()
 	defer lock.Unlock()
 	conn, reason, err := g.resumeByKey(c, call)
 	if conn != nil || err != nil {
 		return conn, err
 	}
-	if conn, err = g.admit(c, call); err == nil {
+	return g.admitNew(c, call, reason)
+}
+
+// admitNew makes a stream for a call that continues none; reason says why, where
+// it might have.
+func (g *Gateway) admitNew(c echo.Context, call *call, reason string) (*connection, error) {
+	if ownHeader(c.Request().Header, "Recoup-Resume") != "never" {
+		if miss := g.repeats(&call.header); reason == "" {
+			reason = miss
+		}
+	}
+	g.askForUsage(call)
+	conn, err := g.admit(c, call)
+	if err == nil {
 		conn.reason = reason
 	}
 	return conn, err
@@ -97,6 +111,7 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	}
 	h.Provider, h.Dialect, h.Endpoint, h.Model = p.Name, p.Dialect.Name(), endpoint, req.Model
 	h.Streamed, h.Choices, h.Tags = req.Stream, req.Choices, t
+	h.BodyBytes, h.MaxTokens, h.ServiceTier = int64(len(body)), req.MaxTokens, req.ServiceTier
 	h.Traceparent, h.Tracestate = traceOf(r.Header)
 	h.Policy = streamlog.Policy{
 		OnCancel:     string(p.OnCancel),

@@ -31,12 +31,12 @@ func (g *Gateway) find(c echo.Context) (*stream, error) {
 // connect makes a connection to s that begins where the request says. It takes
 // over the reference to s.
 func (g *Gateway) connect(c echo.Context, s *stream, via string) (*connection, error) {
-	from, err := start(c.Request(), s.log)
+	from, explicit, err := start(c.Request(), s.log)
 	if err != nil {
 		s.release()
 		return nil, err
 	}
-	cn := &connection{stream: s, via: via, start: from, observe: via == viaID && c.QueryParam("observe") == "1"}
+	cn := &connection{stream: s, via: via, start: from, explicit: explicit, observe: via == viaID && c.QueryParam("observe") == "1"}
 	err = cn.open()
 	switch {
 	case err == nil:
@@ -80,7 +80,7 @@ func (g *Gateway) headStream(c echo.Context) error {
 		return err
 	}
 	defer s.release()
-	from, err := start(c.Request(), s.log)
+	from, _, err := start(c.Request(), s.log)
 	if err != nil {
 		return err
 	}
@@ -123,6 +123,7 @@ type streamJSON struct {
 	Ended      *time.Time        `json:"ended,omitempty"`
 	Expires    *time.Time        `json:"expires,omitempty"`
 	*connectionsJSON
+	Books *booksJSON `json:"books,omitempty"` // left out of lists, and where nothing is billed
 }
 
 // connectionsJSON says who reads a stream. It is left out of lists.
@@ -165,7 +166,22 @@ func (g *Gateway) streamStatus(c echo.Context) error {
 		return err
 	}
 	defer s.release()
-	return c.JSON(http.StatusOK, g.describeHeld(s))
+	return g.respondHeld(c, s)
+}
+
+// respondHeld answers with all that is known of a stream.
+func (g *Gateway) respondHeld(c echo.Context, s *stream) error {
+	j := g.describeHeld(s)
+	if g.settler != nil {
+		v, err := g.settler.View(s.log)
+		if err == nil && v != nil {
+			j.Books, err = describeBooks(v)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return c.JSON(http.StatusOK, j)
 }
 
 func (g *Gateway) describeHeld(s *stream) streamJSON {
@@ -189,11 +205,12 @@ func (g *Gateway) cancelStream(c echo.Context) error {
 		return err
 	}
 	defer s.release()
+	s.waive()
 	s.stop(stopCancelled)
 	if err := g.awaitEnd(c, s); err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, g.describeHeld(s))
+	return g.respondHeld(c, s)
 }
 
 // awaitEnd waits for the end of a stream that is being stopped.

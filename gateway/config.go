@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/gateway/dialect"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // OnCancel says what a provider does about the bill when its connection is
@@ -35,6 +36,8 @@ type Provider struct {
 	BaseURL  *url.URL        // the request's path is appended
 	Dialect  dialect.Dialect // nil: its calls are passed through, none is drained
 	OnCancel OnCancel
+
+	IncludeUsage bool // ask for the usage of chat streams, where the client doesn't
 }
 
 // Config is what the gateway does, as far as it can be changed while running.
@@ -42,10 +45,11 @@ type Config struct {
 	Providers map[string]Provider // by name
 
 	Resume          Resume
-	OrphanGrace     time.Duration // how long a reclaimable stream is drained without an owner
-	FirstEventGrace time.Duration // how long a call that is not reclaimable is kept up when its client leaves before the first event
-	MaxOrphans      int           // streams drained without an owner at one time; past it the oldest is cancelled
-	MaxOrphanBytes  int64         // bytes that they have received together, likewise
+	OrphanGrace     time.Duration       // how long a reclaimable stream is drained without an owner
+	FirstEventGrace time.Duration       // how long a call that is not reclaimable is kept up when its client leaves before the first event
+	MaxOrphans      int                 // streams drained without an owner at one time; past it the oldest is cancelled
+	MaxOrphanBytes  int64               // bytes that they have received together, likewise
+	MaxOrphanCost   pricing.Picodollars // what those bytes have cost, likewise
 
 	Keepalive           time.Duration // silence after which a waiting reader of an event stream gets a sign of life; 0: never
 	WriteTimeout        time.Duration // how long one write to a client may take before it counts as a slow reader
@@ -61,6 +65,7 @@ func Defaults() Config {
 		FirstEventGrace:     5 * time.Second,
 		MaxOrphans:          1000,
 		MaxOrphanBytes:      1 << 30,
+		MaxOrphanCost:       100_000_000_000_000, // $100
 		Keepalive:           15 * time.Second,
 		WriteTimeout:        60 * time.Second,
 		UpstreamIdleTimeout: 65 * time.Minute,
@@ -95,7 +100,7 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%s: %v is not a positive duration", key, d)
 		}
 	}
-	for key, n := range map[string]int64{"max_orphans": int64(c.MaxOrphans), "max_orphan_bytes": c.MaxOrphanBytes, "max_body_bytes": c.MaxBodyBytes} {
+	for key, n := range map[string]int64{"max_orphans": int64(c.MaxOrphans), "max_orphan_bytes": c.MaxOrphanBytes, "max_orphan_usd": int64(c.MaxOrphanCost), "max_body_bytes": c.MaxBodyBytes} {
 		if n <= 0 {
 			return fmt.Errorf("%s: %d is not positive", key, n)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -35,7 +36,8 @@ func (g *Gateway) drain(s *stream, call *call, req *http.Request) {
 	if err := g.end(s.log, e); err != nil {
 		g.logger.Error("a stream's end was not stored; it will be recovered at the next start", "stream", s.header.ID.String(), "error", err)
 	}
-	s.drained()
+	s.drained(e)
+	g.settle(s.log)
 	g.mu.Lock()
 	close(g.ended)
 	g.ended = make(chan struct{})
@@ -58,13 +60,13 @@ func (s *stream) verdict(e streamlog.End) streamlog.End {
 
 // receive makes the call and stores what comes.
 func (g *Gateway) receive(s *stream, call *call, req *http.Request, idle *watchdog) streamlog.End {
-	resp, err := g.transport.RoundTrip(req)
+	resp, attempt, err := g.exchange(s, call, req)
 	if err != nil {
-		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: fmt.Sprintf("no response: %v", err)}
+		return unanswered(err)
 	}
 	defer resp.Body.Close()
 	body, plain := decode(resp)
-	call.body = nil // sent
+	call.body, call.plain = nil, nil // sent
 	removeHopByHop(resp.Header)
 	resp.Header.Del("Set-Cookie") // a credential, of sorts: it is not ours to keep
 	sse := call.request.SSE(resp.Header.Get("Content-Type"))
@@ -73,13 +75,13 @@ func (g *Gateway) receive(s *stream, call *call, req *http.Request, idle *watchd
 		// reached; and keepalives would not fit into it.
 		resp.Header.Del("Content-Length")
 	}
-	head := streamlog.Head{Attempt: 1, Status: resp.StatusCode, Header: resp.Header, RequestID: requestID(resp.Header), At: time.Now()}
+	head := streamlog.Head{Attempt: attempt, Status: resp.StatusCode, Header: resp.Header, RequestID: requestID(resp.Header), At: time.Now()}
 	if err := s.log.SetHead(head); err != nil {
 		return storeFailed(err)
 	}
 	ok := resp.StatusCode >= 200 && resp.StatusCode < 300
 	if ok {
-		g.metrics.AllowModel(s.header.Model)
+		g.pairs.add(s.header.Provider, g.label(s.header.Provider, s.header.Model))
 	}
 	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, sse: sse, seen: call.provider.Dialect.Observe(call.request, resp.Header.Get("Content-Type"))}
 	a.json = !sse && isJSON(resp.Header.Get("Content-Type"))
@@ -88,6 +90,16 @@ func (g *Gateway) receive(s *stream, call *call, req *http.Request, idle *watchd
 	}
 	e := a.read(body, idle)
 	e.ResponseID, e.Model = a.seen.ResponseID(), a.seen.Model()
+	return e
+}
+
+// unanswered is the end of an attempt that the provider did not answer. Where no
+// connection could be made, it never got the request, and bills nothing.
+func unanswered(err error) streamlog.End {
+	e := streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: fmt.Sprintf("no response: %v", err)}
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
+		e.Cause = causeUnreachable
+	}
 	return e
 }
 

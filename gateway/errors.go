@@ -111,6 +111,8 @@ func errorType(e streamlog.End, head *streamlog.Head) string {
 	switch {
 	case e.State == streamlog.Cancelled:
 		return "cancelled"
+	case e.Cause == causeUnreachable:
+		return "no_response"
 	case e.Cause != causeUpstream:
 		return "gateway"
 	case head == nil:

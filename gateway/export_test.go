@@ -36,3 +36,18 @@ func (g *Gateway) LiveForTest() (n int) {
 	}
 	return n
 }
+
+// SettleForTest settles what can be settled now.
+func (g *Gateway) SettleForTest() { g.settler.Flush() }
+
+// ConnectionsForTest is the number of connections that read a stream.
+func (g *Gateway) ConnectionsForTest(id streamlog.ID) int {
+	s := g.running(id)
+	if s == nil {
+		return 0
+	}
+	defer s.release()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.connected)
+}

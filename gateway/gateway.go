@@ -15,8 +15,12 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/settle"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/metrics"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // Options are what a Gateway is made of.
@@ -26,6 +30,14 @@ type Options struct {
 	Metrics *metrics.Metrics
 	Logger  *slog.Logger
 	Secret  []byte // keys the hashes of credentials; must be the same as when the log was written
+	Books   *Books // nil: none are kept
+}
+
+// Books are where the gateway books what was billed, and by which prices.
+type Books struct {
+	Ledger  *ledger.Ledger
+	Prices  *pricing.Book
+	Factors *token.Factors // for estimates; learnt as answers come
 }
 
 // Gateway relays calls to providers and keeps their answers.
@@ -38,12 +50,20 @@ type Gateway struct {
 	transport *http.Transport
 	router    *echo.Echo
 	admitting keyedMutex // held from looking a key up to creating its stream
+	loading   keyedMutex // held while the history of a stream that nobody reads is looked at
+
+	prices  *pricing.Book
+	pairs   pairs
+	books   Books
+	settler *settle.Settler // nil: no books are kept
 
 	config atomic.Pointer[Config]
 
 	mu       sync.Mutex
 	streams  map[streamlog.ID]*stream // those that are drained or read
 	orphans  orphans
+	missed   missed
+	refusers refusers
 	draining bool
 	drains   sync.WaitGroup // drains and relays under way
 	ended    chan struct{}  // closed and replaced when a drain ends
@@ -72,11 +92,20 @@ func New(o Options) (*Gateway, error) {
 			return nil, err
 		}
 	}
+	g.prices = pricing.Embedded()
+	if b := o.Books; b != nil {
+		g.books, g.prices = *b, b.Prices
+		g.settler = settle.Start(settle.Options{Log: o.Log, Ledger: b.Ledger, Book: b.Prices, Factors: b.Factors, Logger: o.Logger})
+	}
+	g.metrics.Books(g.totals)
 	return g, nil
 }
 
 // recover ends a stream whose gateway died, as the drain would have ended it.
 func (g *Gateway) recover(s *streamlog.Stream) error {
+	if err := s.Mark(streamlog.Mark{Kind: streamlog.MarkKill}); err != nil {
+		return fmt.Errorf("gateway: recover stream %s: %w", s.Header().ID, err)
+	}
 	e := streamlog.End{State: streamlog.Interrupted, Cause: causeCrash, Detail: "the gateway died"}
 	info := s.Info()
 	switch {
@@ -105,6 +134,26 @@ func (g *Gateway) end(s *streamlog.Stream, e streamlog.End) error {
 	}
 	g.logger.Info("stream ended", append(attrs, traceAttr(h.Traceparent))...)
 	return nil
+}
+
+// settle has the books look at a stream to which something has happened after
+// its attempt ended. Without books, there is nothing to be settled.
+func (g *Gateway) settle(s *streamlog.Stream) {
+	if g.settler != nil {
+		g.settler.Look(s.Header().ID)
+		return
+	}
+	if err := s.Settled(); err != nil {
+		g.logger.Debug("a stream could not be marked as settled", "stream", s.Header().ID.String(), "error", err)
+	}
+}
+
+// Close settles what has ended. It is called after Drain, when no handler runs
+// any more; the log and the ledger are still open.
+func (g *Gateway) Close() {
+	if g.settler != nil {
+		g.settler.Close()
+	}
 }
 
 // Handler is the data plane.

@@ -21,9 +21,12 @@ import (
 
 	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/gateway/dialect"
+	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/simulator"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/metrics"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 func TestMain(m *testing.M) {
@@ -40,10 +43,14 @@ type site struct {
 	logOpts  streamlog.Options
 
 	log      *streamlog.Log
+	ledger   *ledger.Ledger
+	factors  *token.Factors
 	gateway  *gateway.Gateway
 	server   *httptest.Server
 	registry *prometheus.Registry
 	client   *http.Client
+	jam      *jam
+	wrap     func(http.Handler) http.Handler // nil: nothing stands between
 }
 
 type option func(*site)
@@ -52,7 +59,7 @@ type option func(*site)
 // with the test.
 func newSite(t testing.TB, opts ...option) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), sim: simulator.New(simulator.Options{}), config: gateway.Defaults()}
+	s := &site{t: t, dir: t.TempDir(), sim: simulator.New(simulator.Options{}), config: gateway.Defaults(), factors: &token.Factors{}}
 	s.logOpts = streamlog.Options{Retention: time.Minute}
 	provider, err := s.sim.Start("127.0.0.1:0")
 	if err != nil {
@@ -64,9 +71,9 @@ func newSite(t testing.TB, opts ...option) *site {
 		t.Fatal(err)
 	}
 	s.config.Providers = map[string]gateway.Provider{
-		"openai":    {Name: "openai", BaseURL: base, Dialect: dialect.OpenAI, OnCancel: gateway.BillingStops},
-		"anthropic": {Name: "anthropic", BaseURL: base, Dialect: dialect.Anthropic, OnCancel: gateway.BillingStops},
-		"full":      {Name: "full", BaseURL: base, Dialect: dialect.OpenAI, OnCancel: gateway.BilledInFull},
+		"openai":    {Name: "openai", BaseURL: base, Dialect: dialect.OpenAI, OnCancel: gateway.BillingStops, IncludeUsage: true},
+		"anthropic": {Name: "anthropic", BaseURL: base, Dialect: dialect.Anthropic, OnCancel: gateway.BillingStops, IncludeUsage: true},
+		"full":      {Name: "full", BaseURL: base, Dialect: dialect.OpenAI, OnCancel: gateway.BilledInFull, IncludeUsage: true},
 	}
 	for _, o := range opts {
 		o(s)
@@ -89,15 +96,23 @@ func (s *site) start() {
 	if s.log, err = streamlog.Open(s.dir, s.logOpts); err != nil {
 		s.t.Fatal(err)
 	}
+	if s.ledger, err = ledger.Open(s.dir, ledger.Options{Logger: logger}); err != nil {
+		s.t.Fatal(err)
+	}
 	s.registry = prometheus.NewRegistry()
 	s.gateway, err = gateway.New(gateway.Options{
 		Config: s.config, Log: s.log, Logger: logger, Secret: []byte("0123456789abcdef"),
 		Metrics: metrics.New(s.registry, "test", func() metrics.Log { return metrics.Log{} }),
+		Books:   &gateway.Books{Ledger: s.ledger, Prices: pricing.Embedded(), Factors: s.factors},
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.server = httptest.NewServer(s.gateway.Handler())
+	handler := s.gateway.Handler()
+	if s.wrap != nil {
+		handler = s.wrap(handler)
+	}
+	s.server = httptest.NewServer(handler)
 	s.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 }
 
@@ -109,7 +124,11 @@ func (s *site) stop() {
 	_ = s.gateway.Drain(ctx) // it says what it interrupted
 	s.client.CloseIdleConnections()
 	s.server.Close()
-	if err := s.log.Close(); err != nil {
+	s.gateway.Close()
+	if n := s.ledger.Stats().ImbalanceTokens; n != 0 {
+		s.t.Errorf("the books are out of balance by %d tokens", n)
+	}
+	if err := errors.Join(s.ledger.Close(), s.log.Close()); err != nil {
 		s.t.Error(err)
 	}
 }

@@ -106,7 +106,8 @@ func traceAttr(traceparent string) slog.Attr {
 	return slog.Attr{}
 }
 
-// keyedMutex is a lock per hash, of which some share one.
+// keyedMutex is a lock per hash or id, of which some share one: those that agree
+// in a byte which looks random.
 type keyedMutex [64]sync.Mutex
 
-func (k *keyedMutex) of(h streamlog.Hash) *sync.Mutex { return &k[int(h[0])%len(k)] }
+func (k *keyedMutex) of(b byte) *sync.Mutex { return &k[int(b)%len(k)] }

@@ -3,14 +3,17 @@ package gateway
 import (
 	"slices"
 	"sync"
+
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // orphans are the streams that are drained without an owner, oldest first. They
-// are capped in number and in bytes.
+// are capped in number, in bytes and in money.
 type orphans struct {
 	mu    sync.Mutex
 	list  []*stream
 	bytes int64
+	cost  pricing.Picodollars // of the bytes, about
 }
 
 // add puts s at the end of the line, unless it stands there, and returns those
@@ -21,9 +24,9 @@ func (o *orphans) add(s *stream, bytes int64, cfg *Config) (victims []*stream) {
 	if s.orphaned {
 		return nil
 	}
-	s.orphaned, s.orphanSize = true, bytes
+	s.orphaned, s.orphanSize = true, 0
 	o.list = append(o.list, s)
-	o.bytes += bytes
+	o.count(s, bytes)
 	return o.overflow(cfg)
 }
 
@@ -34,9 +37,16 @@ func (o *orphans) grow(s *stream, bytes int64, cfg *Config) (victims []*stream) 
 	if !s.orphaned {
 		return nil
 	}
+	o.count(s, bytes)
+	return o.overflow(cfg)
+}
+
+func (o *orphans) count(s *stream, bytes int64) {
 	s.orphanSize += bytes
 	o.bytes += bytes
-	return o.overflow(cfg)
+	cost := s.gw.cost(&s.header, s.orphanSize)
+	o.cost += cost - s.orphanCost
+	s.orphanCost = cost
 }
 
 func (o *orphans) remove(s *stream) {
@@ -51,7 +61,7 @@ func (o *orphans) remove(s *stream) {
 
 // overflow takes the oldest out until the rest is within the caps.
 func (o *orphans) overflow(cfg *Config) (victims []*stream) {
-	for len(o.list) > 0 && (len(o.list) > cfg.MaxOrphans || o.bytes > cfg.MaxOrphanBytes) {
+	for len(o.list) > 0 && (len(o.list) > cfg.MaxOrphans || o.bytes > cfg.MaxOrphanBytes || o.cost > cfg.MaxOrphanCost) {
 		victims = append(victims, o.list[0])
 		o.drop(o.list[0])
 		o.list = slices.Delete(o.list, 0, 1)
@@ -62,4 +72,6 @@ func (o *orphans) overflow(cfg *Config) (victims []*stream) {
 func (o *orphans) drop(s *stream) {
 	s.orphaned = false
 	o.bytes -= s.orphanSize
+	o.cost -= s.orphanCost
+	s.orphanCost = 0
 }

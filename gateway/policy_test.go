@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"testing"
 	"time"
 
@@ -115,18 +116,13 @@ func TestTooManyOrphans(t *testing.T) {
 // awaitConnections waits until n connections read a stream.
 func (s *site) awaitConnections(id string, n int) {
 	s.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		_, data := s.must(200, http.MethodGet, "/recoup/streams/"+id+"/status", "", nil)
-		var st struct{ Connections []json.RawMessage }
-		if err := json.Unmarshal(data, &st); err != nil {
-			s.t.Fatal(err)
-		}
-		if len(st.Connections) == n {
-			return
-		}
+	parsed, err := streamlog.ParseID(id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); s.gateway.ConnectionsForTest(parsed) != n; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%d connections, want %d", len(st.Connections), n)
+			s.t.Fatalf("stream %s has %d connections, want %d", id, s.gateway.ConnectionsForTest(parsed), n)
 		}
 	}
 }

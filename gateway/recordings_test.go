@@ -50,9 +50,6 @@ func recordings(t testing.TB) []recording {
 		default:
 			continue
 		}
-		if r.Framing != "sse" {
-			continue
-		}
 		if rec.body, err = r.Body(); err != nil {
 			t.Fatal(err)
 		}

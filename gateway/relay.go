@@ -21,11 +21,12 @@ const relayBatch = 64 << 10 // bytes that one write to a client takes
 
 // connection is one client response that reads a stream.
 type connection struct {
-	stream  *stream // this holds a reference
-	via     string
-	start   uint64 // index of the first event
-	observe bool   // reads without owning
-	reason  string // why it does not continue the earlier call with its key
+	stream   *stream // this holds a reference
+	via      string
+	start    uint64 // index of the first event
+	explicit bool   // the client named it: it has all before
+	observe  bool   // reads without owning
+	reason   string // why it does not continue the earlier call with its key
 
 	conn   *streamlog.Conn
 	reader *streamlog.Reader
@@ -34,7 +35,9 @@ type connection struct {
 	resumes  bool        // set by attach: this is the resume of a break
 
 	// owned by serve
-	wrote    bool // since the last look of the keepalive
+	inPart   bool               // the last event goes on
+	view     *dialect.UsageView // nil: the client is shown the events as they are
+	wrote    bool               // since the last look of the keepalive
 	out      []byte
 	deadline time.Time
 }
@@ -147,9 +150,26 @@ func (cn *connection) writeHead(c echo.Context, head *streamlog.Head) {
 		h.Del("Content-Length")
 	}
 	setStreamHeaders(h, cn)
+	if hidesUsage(cn.stream.log.Info()) {
+		cn.view = dialect.NewUsageView()
+	}
 	c.Response().WriteHeader(head.Status)
 	// A client must have the head when the provider sent it, not with the body.
 	_ = http.NewResponseController(c.Response().Writer).Flush()
+}
+
+// hidesUsage reports whether the answer holds a usage report that the gateway
+// asked for and the client did not.
+func hidesUsage(i streamlog.Info) bool {
+	n := len(i.Attempts)
+	return n > 0 && i.Attempts[n-1].UsageInjected && i.Head != nil && isEventStream(i.Header.Streamed, i.Head)
+}
+
+// isEventStream reports whether an answer is a stream of events that the gateway
+// can read.
+func isEventStream(asked bool, head *streamlog.Head) bool {
+	sse := dialect.Request{Stream: asked}.SSE(head.Header.Get("Content-Type"))
+	return sse && head.Status == http.StatusOK && head.Header.Get("Content-Encoding") == ""
 }
 
 // setStreamHeaders describes the stream as it is now.
@@ -203,16 +223,10 @@ func (cn *connection) relay(c echo.Context, head *streamlog.Head) error {
 
 // write sends events and notes that they were written.
 func (cn *connection) write(w io.Writer, rc *http.ResponseController, events []streamlog.Event) error {
-	data := events[0].Data
-	if len(events) > 1 {
-		cn.out = cn.out[:0]
-		for _, e := range events {
-			cn.out = append(cn.out, e.Data...)
+	if data := cn.bytes(events); len(data) > 0 {
+		if err := cn.send(w, rc, data); err != nil {
+			return err
 		}
-		data = cn.out
-	}
-	if err := cn.send(w, rc, data); err != nil {
-		return err
 	}
 	last := events[len(events)-1]
 	to := last.Index
@@ -230,6 +244,24 @@ func (cn *connection) write(w io.Writer, rc *http.ResponseController, events []s
 	}
 	cn.conn.Delivered(to)
 	return nil
+}
+
+// bytes are what the client is to see of events. They are valid until the next
+// call.
+func (cn *connection) bytes(events []streamlog.Event) []byte {
+	if len(events) == 1 && cn.view == nil {
+		return events[0].Data
+	}
+	cn.out = cn.out[:0]
+	for _, e := range events {
+		data := e.Data
+		if cn.view != nil && !e.More && !cn.inPart { // one in parts is too large to be what is looked for
+			data = cn.view.Event(data)
+		}
+		cn.inPart = e.More
+		cn.out = append(cn.out, data...)
+	}
+	return cn.out
 }
 
 // send writes to the client, which must take it within the write timeout.
@@ -279,9 +311,7 @@ func (cn *connection) wait(c echo.Context, w io.Writer, rc *http.ResponseControl
 // keepalives at all: they belong to event streams.
 func (cn *connection) keepalives(head *streamlog.Head) (<-chan time.Time, func()) {
 	interval := cn.stream.gw.cfg().Keepalive
-	media := head.Header.Get("Content-Type")
-	sse := dialect.Request{Stream: cn.stream.header.Streamed}.SSE(media)
-	if interval == 0 || !sse || head.Status != http.StatusOK || head.Header.Get("Content-Encoding") != "" {
+	if interval == 0 || !isEventStream(cn.stream.header.Streamed, head) {
 		return nil, func() {}
 	}
 	t := time.NewTicker(max(interval/2, time.Millisecond))

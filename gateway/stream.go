@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // Why an attempt was stopped before the provider was done. These are stored.
@@ -16,15 +17,17 @@ const (
 	stopGrace      = "grace"      // reclaimable, but nobody came
 	stopDisconnect = "disconnect" // the client left, and nobody could have come back
 	stopCap        = "cap"        // too many streams without an owner
+	stopSuperseded = "superseded" // a new call bought the same answer
 	stopShutdown   = "shutdown"   // the gateway had to go
 )
 
 // Other causes of an end.
 const (
-	causeUpstream = "upstream"
-	causeCrash    = "crash"
-	causeDamaged  = "damaged"
-	causeDiskFull = "disk_full"
+	causeUpstream    = "upstream"
+	causeUnreachable = "unreachable" // the provider never got the request
+	causeCrash       = "crash"
+	causeDamaged     = "damaged"
+	causeDiskFull    = "disk_full"
 )
 
 // Why a connection ended, as marked in the log. All but done are breaks.
@@ -54,7 +57,8 @@ type stream struct {
 
 	// guarded by orphans.mu
 	orphaned   bool
-	orphanSize int64 // bytes that orphans counts for it
+	orphanSize int64               // bytes that orphans counts for it
+	orphanCost pricing.Picodollars // and what they cost
 
 	mu        sync.Mutex
 	draining  bool // the provider is still answering, or about to be asked
@@ -84,30 +88,35 @@ type breakage struct {
 // reference to it. The caller releases the stream.
 func (g *Gateway) hold(l *streamlog.Stream) (*stream, error) {
 	id := l.Header().ID
-	g.mu.Lock()
-	s := g.streams[id]
-	if s != nil {
-		s.refs++
-		g.mu.Unlock()
+	lock := g.loading.of(id[len(id)-1])
+	lock.Lock()
+	defer lock.Unlock()
+	if s := g.running(id); s != nil {
 		l.Release()
 		return s, nil
 	}
-	g.mu.Unlock()
 	lost, delivered, err := lastBreak(l)
 	if err != nil {
 		l.Release()
 		return nil, err
 	}
-	fresh := &stream{gw: g, log: l, header: l.Header(), lost: lost, delivered: delivered, complete: l.Info().Terminal, begun: true, refs: 1}
+	s := &stream{gw: g, log: l, header: l.Header(), lost: lost, delivered: delivered, complete: l.Info().Terminal, begun: true, refs: 1}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if s = g.streams[id]; s != nil { // another caller was faster
+	g.streams[id] = s
+	return s, nil
+}
+
+// running returns the stream if it is drained or read, with a reference for the
+// caller, else nil.
+func (g *Gateway) running(id streamlog.ID) *stream {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.streams[id]
+	if s != nil {
 		s.refs++
-		l.Release()
-		return s, nil
 	}
-	g.streams[id] = fresh
-	return fresh, nil
+	return s
 }
 
 // release gives back what hold or admit gave.
@@ -134,6 +143,13 @@ func lastBreak(l *streamlog.Stream) (lost *breakage, delivered bool, err error) 
 			return nil
 		}
 		switch m := e.Mark; m.Kind {
+		case streamlog.MarkKill:
+			for _, at := range positions {
+				if lost == nil || at > lost.position {
+					lost = &breakage{e.At, at}
+				}
+			}
+			clear(positions)
 		case streamlog.MarkAttach:
 			positions[m.Conn] = m.Index
 			lost = nil
@@ -151,6 +167,12 @@ func lastBreak(l *streamlog.Stream) (lost *breakage, delivered bool, err error) 
 		}
 		return nil
 	})
+	if len(positions) > 0 {
+		// What comes now comes after the death of those connections.
+		if err := l.Mark(streamlog.Mark{Kind: streamlog.MarkKill}); err != nil {
+			return nil, false, err
+		}
+	}
 	for _, at := range positions { // they were connected when the gateway died
 		if lost == nil || at > lost.position {
 			lost = &breakage{position: at}
@@ -170,6 +192,13 @@ func (s *stream) live() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.draining
+}
+
+// isOrphan reports whether nobody is connected who could get the answer.
+func (s *stream) isOrphan() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.owners) == 0
 }
 
 func (s *stream) isStopped() bool {
@@ -206,6 +235,7 @@ func (s *stream) stopIf(why string, ok func() bool) {
 	s.stopped = why
 	open := s.open
 	s.mu.Unlock()
+	s.gw.missed.ended(s.header.Fingerprint, s.header.ID, why)
 	if open {
 		s.cancelAttempt(why)
 	}
@@ -223,6 +253,23 @@ func (s *stream) opened() {
 	}
 }
 
+// waive notes that nobody wants an answer any more which is complete, and was
+// not given to an owner to its end. There is nothing to be stopped.
+func (s *stream) waive() {
+	s.mu.Lock()
+	waived := s.complete && !s.delivered && len(s.owners) == 0
+	ended := waived && !s.draining
+	s.mu.Unlock()
+	if !waived {
+		return
+	}
+	_ = s.log.Mark(streamlog.Mark{Kind: streamlog.MarkCancel, Cause: stopCancelled}) // as in cancelAttempt
+	s.gw.missed.ended(s.header.Fingerprint, s.header.ID, stopCancelled)
+	if ended {
+		s.gw.settle(s.log)
+	}
+}
+
 func (s *stream) cancelAttempt(why string) {
 	// If the log has failed, the mark is lost like all else.
 	_ = s.log.Mark(streamlog.Mark{Kind: streamlog.MarkCancel, Cause: why})
@@ -237,7 +284,7 @@ func (s *stream) attach(c *connection) (err error) {
 	if c.via == viaKey && s.stopped != "" && !s.complete {
 		return errDead // it was stopped after its key was looked up
 	}
-	if c.conn, err = s.log.Attach(c.start, c.via, c.observe); err != nil {
+	if c.conn, err = s.log.Attach(streamlog.Attachment{Index: c.start, Via: c.via, Observe: c.observe, Explicit: c.explicit}); err != nil {
 		return err
 	}
 	s.connected = append(s.connected, c)
@@ -253,6 +300,7 @@ func (s *stream) attach(c *connection) (err error) {
 		s.gw.metrics.ResumeGap.Observe(now.Sub(s.lost.at).Seconds())
 	}
 	s.lost = nil
+	s.gw.missed.remove(s.header.Fingerprint, s.header.ID)
 	s.owners = append(s.owners, c)
 	s.settleDown()
 	return nil
@@ -286,10 +334,17 @@ func (s *stream) detach(c *connection, cause string) {
 	s.delivered = s.delivered || c.terminal.Load()
 	if owned && len(s.owners) == 0 && !s.delivered && cause != leftDone && s.stopped != stopCancelled {
 		s.lost = &breakage{time.Now(), c.conn.Position()}
+		if s.draining || s.complete {
+			s.gw.missed.add(broken{id: s.header.ID, fingerprint: s.header.Fingerprint, at: s.lost.at}, s.gw.log.Retention())
+		}
 		s.countBreak(cause)
 	}
 	why, victims := s.settleDown()
+	ended := !s.draining
 	s.mu.Unlock()
+	if ended {
+		s.gw.settle(s.log)
+	}
 	if why != "" {
 		s.stopOrphan(why)
 	}
@@ -346,11 +401,12 @@ func (s *stream) received(bytes int, complete bool) (first bool) {
 }
 
 // drained notes that the provider is done.
-func (s *stream) drained() {
+func (s *stream) drained(e streamlog.End) {
 	s.mu.Lock()
 	s.draining = false
 	s.settleDown()
 	s.mu.Unlock()
+	s.gw.missed.ended(s.header.Fingerprint, s.header.ID, e.Cause)
 }
 
 // count keeps the gauge of streams.
@@ -375,7 +431,7 @@ func (s *stream) count() {
 }
 
 func (s *stream) countBreak(cause string) {
-	s.gw.metrics.Breaks.WithLabelValues(s.header.Provider, s.gw.metrics.Model(s.header.Model), cause).Inc()
+	s.gw.metrics.Breaks.WithLabelValues(s.header.Provider, s.gw.label(s.header.Provider, s.header.Model), cause).Inc()
 }
 
 func (g *Gateway) countResume(h *streamlog.Header, c *connection) {
@@ -383,5 +439,5 @@ func (g *Gateway) countResume(h *streamlog.Header, c *connection) {
 	if c.terminal.Load() {
 		result = "completed"
 	}
-	g.metrics.Resumes.WithLabelValues(h.Provider, g.metrics.Model(h.Model), c.via, result).Inc()
+	g.metrics.Resumes.WithLabelValues(h.Provider, g.label(h.Provider, h.Model), c.via, result).Inc()
 }

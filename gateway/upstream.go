@@ -30,9 +30,7 @@ func (g *Gateway) upstreamRequest(ctx context.Context, r *http.Request, call *ca
 		out.Header["User-Agent"] = nil // or net/http would say its own
 	}
 	sendOnce(out.Header)
-	out.ContentLength = int64(len(call.body))
-	out.GetBody = func() (io.ReadCloser, error) { return &sentBody{bytes.NewReader(call.body)}, nil }
-	out.Body, _ = out.GetBody()
+	setBody(out, call)
 	return out
 }
 

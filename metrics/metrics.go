@@ -7,7 +7,6 @@
 package metrics
 
 import (
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,9 +27,15 @@ const (
 	NameAppendQueueBytes   = "recoup_append_queue_bytes"
 	NameLogBytes           = "recoup_log_bytes"
 	NameBuildInfo          = "recoup_build_info"
+	labelDirection         = "direction"
+	labelOutcome           = "outcome"
+	labelCause             = "cause"
+	labelBasis             = "basis"
+	labelReason            = "reason"
+	labelKind              = "kind"
+	labelSign              = "sign"
 	labelProvider          = "provider"
 	labelModel             = "model"
-	maxModels              = 100
 	nativeFactor           = 1.1
 	nativeMaxBuckets       = 160
 	nativeMinResetDuration = time.Hour
@@ -49,7 +54,7 @@ type Metrics struct {
 	CommitSeconds    prometheus.Histogram
 	CommitEvents     prometheus.Histogram
 
-	models models
+	reg prometheus.Registerer
 }
 
 // Log is what the stream log says of itself when it is scraped.
@@ -62,6 +67,7 @@ type Log struct {
 func New(reg prometheus.Registerer, version string, log func() Log) *Metrics {
 	seconds := []float64{.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36}
 	m := &Metrics{
+		reg:              reg,
 		Streams:          gauges(NameStreams, "Streams whose provider is still answering, by whether an owner is connected.", "state"),
 		Breaks:           counters(NameBreaks, "Owners' connections that ended before the terminal event was written to them, by cause.", labelProvider, labelModel, "cause"),
 		Resumes:          counters(NameResumes, "Resumes after a break, by how the stream was found and how the resume ended.", labelProvider, labelModel, "via", "result"),
@@ -103,33 +109,4 @@ func histogram(name, help string, buckets []float64) prometheus.HistogramOpts {
 		NativeHistogramMaxBucketNumber:  nativeMaxBuckets,
 		NativeHistogramMinResetDuration: nativeMinResetDuration,
 	}
-}
-
-// models is the set of model names that may be labels.
-type models struct {
-	mu    sync.Mutex
-	known map[string]bool
-}
-
-// AllowModel makes a model's name a label from now on. Only a model that a
-// provider answered for should become one; after 100 there is no room.
-func (m *Metrics) AllowModel(name string) {
-	m.models.mu.Lock()
-	defer m.models.mu.Unlock()
-	if m.models.known == nil {
-		m.models.known = map[string]bool{}
-	}
-	if name != "" && len(m.models.known) < maxModels {
-		m.models.known[name] = true
-	}
-}
-
-// Model returns the label for a model's name: itself if allowed, else "other".
-func (m *Metrics) Model(name string) string {
-	m.models.mu.Lock()
-	defer m.models.mu.Unlock()
-	if m.models.known[name] {
-		return name
-	}
-	return "other"
 }

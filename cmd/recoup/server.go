@@ -18,8 +18,11 @@ import (
 
 	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
 	"github.com/recoup-gateway/recoup/gateway"
+	"github.com/recoup-gateway/recoup/internal/audit"
+	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 	"github.com/recoup-gateway/recoup/metrics"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 const (
@@ -35,6 +38,8 @@ const (
 // server is a running gateway with its two listeners.
 type server struct {
 	log     *streamlog.Log
+	ledger  *ledger.Ledger
+	factors *factors
 	gateway *gateway.Gateway
 	logger  *slog.Logger
 
@@ -75,12 +80,17 @@ func start(settings *config.Settings, logger *slog.Logger) (_ *server, err error
 	if err != nil {
 		return nil, err
 	}
-	undo = append(undo, s.log.Close)
-	s.gateway, err = gateway.New(gateway.Options{Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret})
+	undo = append(undo, s.log.Close, s.ledger.Close)
+	s.gateway, err = gateway.New(gateway.Options{
+		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret,
+		Books: &gateway.Books{Ledger: s.ledger, Prices: pricing.Embedded(), Factors: s.factors.Factors},
+	})
 	if err != nil {
 		return nil, err
 	}
-	adminHandler := s.gateway.Admin(gateway.AdminOptions{Gatherer: registry, Token: settings.AdminToken, Pprof: settings.Pprof})
+	adminHandler := s.gateway.Admin(gateway.AdminOptions{
+		Gatherer: registry, Token: settings.AdminToken, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
+	})
 	requests, abandon := context.WithCancel(context.Background())
 	s.abandon = abandon
 	s.data = s.serve(requests, dataListener, s.gateway.Handler())
@@ -135,7 +145,23 @@ func (s *server) openData(settings *config.Settings, m *metrics.Metrics) ([]byte
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
 	s.log = log
+	if s.ledger, err = openLedger(settings, s.logger); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	s.factors = loadFactors(dir, s.logger)
 	return secret, nil
+}
+
+// openLedger opens the books. What is damaged there is not opened for writing.
+func openLedger(settings *config.Settings, logger *slog.Logger) (*ledger.Ledger, error) {
+	l, err := ledger.Open(settings.DataDir, ledger.Options{Logger: logger})
+	switch {
+	case errors.Is(err, ledger.ErrDamaged):
+		return nil, fmt.Errorf("data_dir: %w: nothing was changed; restore the ledger, or start with another directory (%s)", err, spellings("data_dir"))
+	case err != nil:
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	return l, nil
 }
 
 // logStats is asked at each scrape, which can't come before the log is open.

@@ -17,7 +17,7 @@ var (
 
 // stop ends the gateway in the order in which nothing is lost: streams, while
 // clients can still read them and readiness says no; then listeners and
-// connections; then the log. It returns when all is closed. Another signal
+// connections; then the books; then the log. It returns when all is closed. Another signal
 // doesn't wait for anyone.
 func (s *server) stop(drain time.Duration, signals <-chan os.Signal) error {
 	deadline := time.Now().Add(drain)
@@ -41,7 +41,8 @@ func (s *server) stop(drain time.Duration, signals <-chan os.Signal) error {
 	errs := []error{s.data.Close(), s.admin.Close()}
 	s.serving.Wait()
 	s.handlers.wait() // the log must not close under a reader
-	errs = append(errs, s.log.Close())
+	s.gateway.Close()
+	errs = append(errs, s.factors.save(), s.ledger.Close(), s.log.Close())
 	err := errors.Join(errs...)
 	if err == nil {
 		s.logger.Info("stopped")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/gateway"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 const (
@@ -60,6 +61,8 @@ var keys = []key{
 		"Streams drained without a client at one time; past it the oldest is cancelled"},
 	{"max_orphan_bytes", size(1, func(s *Settings) *int64 { return &s.Gateway.MaxOrphanBytes }), true,
 		"Bytes that these streams have received together, likewise"},
+	{"max_orphan_usd", dollars(func(s *Settings) *pricing.Picodollars { return &s.Gateway.MaxOrphanCost }), true,
+		"What the output of these streams has cost together, as far as their bytes tell, likewise"},
 	{keyProviders, kind{"name=url", setProviders, providersText, nil}, true,
 		"Providers by name. In the file a mapping, laid over the default ones; as a flag (repeatable) and in the environment " +
 			"(comma-separated) name=url sets one base URL, and an unknown name makes a new provider of the dialect openai"},

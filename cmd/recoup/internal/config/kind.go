@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/recoup-gateway/recoup/gateway"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // kind is how the text of a key's value and the field of Settings that it fills
@@ -142,6 +143,17 @@ func count(field func(*Settings) *int) kind {
 		}
 		return n, nil
 	}, strconv.Itoa)
+}
+
+// dollars of more than nothing.
+func dollars(field func(*Settings) *pricing.Picodollars) kind {
+	return value("US dollars", field, func(text string) (pricing.Picodollars, error) {
+		amount, err := pricing.ParseDollars(text)
+		if err != nil || amount <= 0 {
+			return 0, fmt.Errorf("%q is not an amount: want US dollars, such as 100 or 2.50", text)
+		}
+		return amount, nil
+	}, pricing.Picodollars.String)
 }
 
 // choice of one of a few words.

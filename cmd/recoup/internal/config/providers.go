@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/recoup-gateway/recoup/gateway"
@@ -38,7 +39,7 @@ func defaultProviders() map[string]gateway.Provider {
 		{"groq", "api.groq.com", dialect.OpenAI, gateway.BilledInFull},
 	} {
 		providers[p.name] = gateway.Provider{
-			Name: p.name, BaseURL: &url.URL{Scheme: "https", Host: p.host}, Dialect: p.dialect, OnCancel: p.onCancel,
+			Name: p.name, BaseURL: &url.URL{Scheme: "https", Host: p.host}, Dialect: p.dialect, OnCancel: p.onCancel, IncludeUsage: true,
 		}
 	}
 	return providers
@@ -55,6 +56,7 @@ var members = []member{
 	{"base_url", "http://host or https://host", setBaseURL},
 	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialectNone}), setDialect},
 	{"on_cancel", orList([]string{string(gateway.BillingStops), string(gateway.BilledInFull), string(gateway.Unknown)}), setOnCancel},
+	{"include_usage", "true or false", setIncludeUsage},
 }
 
 func memberNames() []string {
@@ -101,6 +103,13 @@ func setOnCancel(p *gateway.Provider, text string) error {
 	return fmt.Errorf("%q is nothing that a provider does", text)
 }
 
+func setIncludeUsage(p *gateway.Provider, text string) (err error) {
+	if p.IncludeUsage, err = strconv.ParseBool(text); err != nil {
+		return fmt.Errorf("%q is neither", text)
+	}
+	return nil
+}
+
 // provider returns what is known of a name so far, which for a new one is
 // little.
 func (s *Settings) provider(name string) (gateway.Provider, error) {
@@ -113,7 +122,7 @@ func (s *Settings) provider(name string) (gateway.Provider, error) {
 	if p, ok := s.Gateway.Providers[name]; ok {
 		return p, nil
 	}
-	return gateway.Provider{Name: name, Dialect: dialect.OpenAI, OnCancel: gateway.Unknown}, nil
+	return gateway.Provider{Name: name, Dialect: dialect.OpenAI, OnCancel: gateway.Unknown, IncludeUsage: true}, nil
 }
 
 // setProviders sets base URLs from name=url, or several with commas between.
@@ -141,7 +150,7 @@ func providersText(s *Settings) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(s.Gateway.Providers)) {
 		p := s.Gateway.Providers[name]
-		all = append(all, fmt.Sprintf("%s=%s %s %s", name, p.BaseURL, dialectOf(p), p.OnCancel))
+		all = append(all, fmt.Sprintf("%s=%s %s %s %t", name, p.BaseURL, dialectOf(p), p.OnCancel, p.IncludeUsage))
 	}
 	return strings.Join(all, ", ")
 }

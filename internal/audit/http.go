@@ -1,0 +1,106 @@
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/recoup-gateway/recoup/internal/ledger"
+)
+
+// maxBody bounds a bill, at about 200 bytes a line.
+const maxBody = 64 << 20
+
+// Handler serves the audit, to be mounted in the admin plane behind its token:
+//
+//	GET  /api/v1/audit      the Summary
+//	POST /api/v1/reconcile  a Bill; answers with its Reconciliation
+//
+// Errors are {"error": {"code", "message"}}: 400 for a bill that can't be read or
+// contradicts itself, 413 for one that is too large, 500 where the books failed.
+func Handler(books *ledger.Ledger, logger *slog.Logger) http.Handler {
+	h := &handler{books: books, logger: logger}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/audit", h.audit)
+	mux.HandleFunc("POST /api/v1/reconcile", h.reconcile)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, http.StatusNotFound, "not_found", fmt.Errorf("there is no %s %s here", r.Method, r.URL.Path))
+	})
+	return mux
+}
+
+type handler struct {
+	books  *ledger.Ledger
+	logger *slog.Logger
+	one    sync.Mutex // bill at a time: two of the same would report half of it each
+}
+
+func (h *handler) audit(w http.ResponseWriter, r *http.Request) {
+	s, err := Sum(r.Context(), h.books)
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	h.answer(w, http.StatusOK, s)
+}
+
+func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
+	var bill Bill
+	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	in.DisallowUnknownFields()
+	err := in.Decode(&bill)
+	if err == nil {
+		if _, more := in.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the bill")
+		}
+	}
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		h.fail(w, http.StatusRequestEntityTooLarge, "bill_too_large",
+			fmt.Errorf("the bill is larger than %d MiB: give it in parts, without complete", maxBody>>20))
+		return
+	case err != nil:
+		h.fail(w, http.StatusBadRequest, "invalid_bill", fmt.Errorf("the bill can't be read: %w", err))
+		return
+	}
+	h.one.Lock()
+	defer h.one.Unlock()
+	result, err := Reconcile(r.Context(), h.books, bill)
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	h.logger.Info("reconciled with a provider's bill", "provider", result.Provider, "lines", result.Lines,
+		"revisions", result.Revisions, "unexplained_tokens", result.Unexplained, "out_of_bounds", len(result.OutOfBounds))
+	h.answer(w, http.StatusOK, result)
+}
+
+func (h *handler) failed(w http.ResponseWriter, err error) {
+	if errors.Is(err, ErrInvalid) {
+		h.fail(w, http.StatusBadRequest, "invalid_bill", err)
+		return
+	}
+	h.logger.Error("audit", "error", err)
+	h.fail(w, http.StatusInternalServerError, "books_failed", err)
+}
+
+func (h *handler) fail(w http.ResponseWriter, status int, code string, err error) {
+	type detail struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	h.answer(w, status, struct {
+		Error detail `json:"error"`
+	}{detail{code, err.Error()}})
+}
+
+func (h *handler) answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client may have left
+}

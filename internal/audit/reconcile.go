@@ -1,0 +1,237 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/token"
+	"github.com/recoup-gateway/recoup/pricing"
+)
+
+// Reconciliation is what a bill made of the books.
+type Reconciliation struct {
+	Provider string `json:"provider"`
+	Lines    int    `json:"lines"`
+
+	// Attempts that the bill speaks of: those that the provider had reported, and
+	// those of which some part had been estimated.
+	Reported  int `json:"attempts_reported"`
+	Estimated int `json:"attempts_estimated"`
+
+	// Difference is how many tokens bill and books were apart, attempt by attempt,
+	// without signs; Unexplained how many of them still are.
+	Difference  int64 `json:"difference_tokens"`
+	Revisions   int   `json:"posted_revisions"`
+	Unexplained int64 `json:"unexplained_tokens"`
+
+	UnexplainedUSD pricing.Sum `json:"unexplained_usd"` // of the unexplained tokens, with signs: what the bill has more
+	Findings       []Finding   `json:"findings"`        // what is unexplained
+	OutOfBounds    []Finding   `json:"out_of_bounds"`   // explained, but not as estimated
+}
+
+// Reconcile compares a provider's bill with the books, attempt by attempt, and
+// posts what it says of those that had been estimated. Attempts that have not been
+// posted yet are missing in the books: wait for them before.
+//
+// The errors are ErrInvalid, those of the ledger, and ctx's. After an error, what
+// was posted stays; the same bill goes on from there.
+func Reconcile(ctx context.Context, books *ledger.Ledger, bill Bill) (Reconciliation, error) {
+	if err := bill.check(); err != nil {
+		return Reconciliation{}, err
+	}
+	r := &reconciling{books: books, bill: &bill, matched: map[ledger.AttemptID]bool{}, amounts: map[place]pricing.Sum{}}
+	r.result = Reconciliation{Provider: bill.Provider, Lines: len(bill.Lines), Findings: []Finding{}, OutOfBounds: []Finding{}}
+	if err := r.run(ctx); err != nil {
+		return r.result, fmt.Errorf("audit: reconcile: %w", err)
+	}
+	return r.result, nil
+}
+
+// reconciling is a reconciliation under way.
+type reconciling struct {
+	books   *ledger.Ledger
+	bill    *Bill
+	result  Reconciliation
+	matched map[ledger.AttemptID]bool // attempts that have their line
+	amounts map[place]pricing.Sum     // unexplained
+}
+
+// place is where an unexplained amount is posted.
+type place struct{ model, tier, day string }
+
+func (r *reconciling) run(ctx context.Context) error {
+	var unknown []*Line
+	for i := range r.bill.Lines {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		l := &r.bill.Lines[i]
+		row, found, again, err := r.byID(l)
+		switch {
+		case err != nil:
+			return err
+		case found:
+			err = r.compare(row, l)
+		case again:
+			err = r.extra(BilledTwice, l)
+		default:
+			unknown = append(unknown, l)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	left, err := r.byTime(ctx, unknown, r.compare)
+	if err != nil {
+		return err
+	}
+	for _, l := range left {
+		if err := r.extra(NotInBooks, l); err != nil {
+			return err
+		}
+	}
+	if !r.bill.Complete {
+		return nil
+	}
+	if err := r.absent(ctx); err != nil {
+		return err
+	}
+	return r.post(ctx)
+}
+
+// compare holds an attempt against its line.
+func (r *reconciling) compare(row ledger.Row, l *Line) error {
+	booked, billed := tokensOf(row.Current.Bill), l.tokens()
+	if !estimated(row) {
+		r.result.Reported++
+		if booked == billed {
+			return nil
+		}
+		amount, err := difference(row, l)
+		if err != nil {
+			return err
+		}
+		r.unexplained(r.finding(Differs, row, billed), placeOf(row), amount)
+		return nil
+	}
+	r.result.Estimated++
+	r.result.Difference += billed.minus(booked).size()
+	if err := r.checkBounds(row, billed); err != nil {
+		return err
+	}
+	return r.revise(row, l)
+}
+
+// extra is a line that no attempt explains. One that bills nothing needs none.
+func (r *reconciling) extra(what string, l *Line) error {
+	if l.tokens() == (Tokens{}) {
+		return nil
+	}
+	amount, err := r.priced(l)
+	if err != nil {
+		return err
+	}
+	f := Finding{What: what, RequestID: l.RequestID, Model: l.Model, Billed: l.tokens()}
+	r.unexplained(f, place{r.label(l.Model), "", day(l.Started, r.bill.From)}, amount)
+	return nil
+}
+
+// absent are the attempts that a complete bill doesn't have. What was estimated
+// has cost nothing.
+func (r *reconciling) absent(ctx context.Context) error {
+	var rows []ledger.Row
+	err := r.books.Between(ctx, r.bill.From, r.bill.To, func(row ledger.Row) error {
+		if row.Provider == r.bill.Provider && !r.matched[row.ID()] {
+			rows = append(rows, row)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		booked := tokensOf(row.Current.Bill)
+		if estimated(row) {
+			r.result.Estimated++
+			r.result.Difference += booked.size()
+			if err := r.revise(row, &Line{Hidden: token.Known(0)}); err != nil {
+				return err
+			}
+			continue
+		}
+		r.result.Reported++
+		if booked == (Tokens{}) {
+			continue
+		}
+		r.unexplained(r.finding(NotOnBill, row, Tokens{}), placeOf(row), pricing.Sum{}.Minus(amountOf(row.Current.Bill)))
+	}
+	return nil
+}
+
+func (r *reconciling) finding(what string, row ledger.Row, billed Tokens) Finding {
+	return Finding{
+		What: what, Attempt: row.ID().String(), RequestID: row.RequestID, Model: row.Model,
+		Billed: billed, Booked: tokensOf(row.Current.Bill),
+	}
+}
+
+func (r *reconciling) unexplained(f Finding, at place, amount pricing.Sum) {
+	tokens := f.Billed.minus(f.Booked).size()
+	r.result.Difference += tokens
+	r.result.Unexplained += tokens
+	r.result.Findings = append(r.result.Findings, f.sentence())
+	r.result.UnexplainedUSD = r.result.UnexplainedUSD.Plus(amount)
+	r.amounts[at] = r.amounts[at].Plus(amount)
+}
+
+// post makes the books say what is unexplained of the bill's days, and that
+// nothing else of them is any more.
+func (r *reconciling) post(ctx context.Context) error {
+	first, last := day(r.bill.From, r.bill.From), day(r.bill.To.Add(-1), r.bill.From)
+	err := r.books.Unexplained(ctx, func(u ledger.Unexplained) error {
+		at := place{u.Model, u.Tier, u.Day}
+		if _, still := r.amounts[at]; !still && u.Provider == r.bill.Provider && first <= u.Day && u.Day <= last {
+			r.amounts[at] = pricing.Sum{}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for at, sum := range r.amounts {
+		amount, err := sum.Picodollars()
+		if err != nil {
+			return err
+		}
+		_, err = r.books.PostUnexplained(ledger.Unexplained{
+			Provider: r.bill.Provider, Model: at.model, Tier: at.tier, Day: at.day, Amount: amount,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func placeOf(row ledger.Row) place { return place{row.Model, row.ServiceTier, day(row.At, row.At)} }
+
+// day is the day of t in UTC, or that of the other time if t isn't known.
+func day(t, other time.Time) string {
+	if t.IsZero() {
+		t = other
+	}
+	return t.UTC().Format(time.DateOnly)
+}
+
+// label is the account's name for a line's model.
+func (r *reconciling) label(model string) string {
+	if id, ok := pricing.Embedded().Resolve(r.bill.Provider, model); ok {
+		return id
+	}
+	return other
+}
+
+// other is the label of models that the price book doesn't know.
+const other = "other"

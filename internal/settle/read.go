@@ -1,0 +1,249 @@
+package settle
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/recoup-gateway/recoup/gateway/dialect"
+	"github.com/recoup-gateway/recoup/internal/books"
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/internal/token"
+)
+
+// reading is what a stream's log says of its last attempt.
+type reading struct {
+	header  streamlog.Header
+	attempt streamlog.Attempt
+	head    *streamlog.Head // nil: the provider did not answer
+	end     *streamlog.End  // nil: it still does
+	damaged error
+
+	steps     []books.Step
+	events    int // whole ones
+	bytes     int64
+	terminal  int // index, -1: it did not come
+	firstText time.Time
+	usage     token.Usage
+	final     bool // the usage is the report that closes an answer
+
+	seen     dialect.Observer
+	inPart   bool
+	first    uint32          // the first connection that owned
+	at       map[uint32]int  // how far each connection that is attached has got
+	observes map[uint32]bool // those of them that don't own
+	live     bool            // a connection is attached
+	closing  *books.Step     // how the attempt ended, once those that were attached have left
+}
+
+// read reads a stream's history. One that is not whole gives its beginning, and
+// why as damaged.
+func read(s *streamlog.Stream) (*reading, error) {
+	info := s.Info()
+	r := &reading{header: info.Header, terminal: -1, at: map[uint32]int{}, observes: map[uint32]bool{}}
+	if n := len(info.Attempts); n > 0 {
+		r.attempt = info.Attempts[n-1]
+	}
+	err := s.History(r.entry)
+	if err != nil && !errors.Is(err, streamlog.ErrDamaged) {
+		return nil, err
+	}
+	if r.damaged = info.Damaged; r.damaged == nil {
+		r.damaged = err
+	}
+	if r.end == nil && info.End != nil { // it lies behind the damage
+		r.end = info.End
+	}
+	if r.damaged != nil {
+		r.steps = append(r.steps, books.Step{At: info.Last, Do: books.Damage})
+	}
+	r.hangUp(s)
+	if r.seen != nil {
+		r.usage, r.final = r.seen.Usage()
+	}
+	return r, nil
+}
+
+// hangUp takes account of the connections that have no end: those of an earlier
+// process died with it, the others are still there.
+func (r *reading) hangUp(s *streamlog.Stream) {
+	dead := false
+	for conn := range r.at {
+		dead = dead || s.Gone(conn)
+		r.live = r.live || !s.Gone(conn)
+	}
+	switch {
+	case r.live:
+	case dead:
+		r.kill(r.last())
+		fallthrough
+	default:
+		r.close()
+	}
+}
+
+// last is the time of the newest step.
+func (r *reading) last() time.Time {
+	if n := len(r.steps); n > 0 {
+		return r.steps[n-1].At
+	}
+	return r.header.Accepted
+}
+
+func (r *reading) entry(e streamlog.Entry) error {
+	switch {
+	case e.Head != nil:
+		r.head = e.Head
+		d, ok := dialect.Named(r.header.Dialect)
+		if ok && e.Head.Status/100 == 2 && e.Head.Header.Get("Content-Encoding") == "" {
+			r.seen = d.Observe(request(r.header), e.Head.Header.Get("Content-Type"))
+		}
+	case e.Event != nil:
+		r.event(e.At, e.Event)
+	case e.Mark != nil:
+		r.mark(e.At, e.Mark)
+	case e.End != nil:
+		r.ended(e.At, e.End)
+	}
+	return nil
+}
+
+// request is a call as far as its dialect has to know it to read the answer.
+func request(h streamlog.Header) dialect.Request {
+	return dialect.Request{Endpoint: h.Endpoint, Model: h.Model, Stream: h.Streamed, Choices: h.Choices}
+}
+
+func (r *reading) event(at time.Time, e *streamlog.Event) {
+	if r.seen != nil {
+		if r.inPart || e.More {
+			r.seen.Large(e.Data, !r.inPart, !e.More)
+		} else {
+			r.seen.Event(e.Data)
+		}
+	}
+	r.bytes += int64(len(e.Data))
+	if r.inPart = e.More; e.More {
+		return
+	}
+	if e.Terminal {
+		r.terminal = r.events
+	}
+	if e.Text && r.firstText.IsZero() {
+		r.firstText = at
+	}
+	r.events++
+	if n := len(r.steps); n > 0 && r.steps[n-1].Do == books.Recv {
+		r.steps[n-1].N++
+		return
+	}
+	r.steps = append(r.steps, books.Step{At: at, Do: books.Recv, N: 1})
+}
+
+func (r *reading) mark(at time.Time, m *streamlog.Mark) {
+	switch m.Kind {
+	case streamlog.MarkAttach:
+		r.close()
+		r.at[m.Conn], r.observes[m.Conn] = int(m.Index), m.Observe
+		if !m.Observe && r.first == 0 {
+			r.first = m.Conn
+		}
+		r.steps = append(r.steps, books.Step{At: at, Do: books.Attach, Conn: m.Conn, From: int(m.Index), Observe: m.Observe, Explicit: m.Explicit})
+	case streamlog.MarkDelivered:
+		r.written(at, m)
+	case streamlog.MarkDetach:
+		r.written(at, m)
+		if r.closing != nil && r.closing.Do == books.Cancel && !r.observes[m.Conn] {
+			r.close() // whoever leaves a cancelled answer does not break it off
+		}
+		delete(r.at, m.Conn)
+		if m.Cause != leftDone { // else it had all there was, which is no break
+			r.steps = append(r.steps, books.Step{At: at, Do: books.Detach, Conn: m.Conn, Cause: m.Cause})
+		}
+		if len(r.at) == 0 {
+			r.close()
+		}
+	case streamlog.MarkCancel:
+		if r.terminal >= 0 && m.Cause == causeCancelled {
+			r.steps = append(r.steps, books.Step{At: at, Do: books.Cancel}) // of an answer that is there already
+		}
+	case streamlog.MarkKill:
+		r.kill(at)
+	}
+}
+
+func (r *reading) written(at time.Time, m *streamlog.Mark) {
+	if to := int(m.Index); to > r.at[m.Conn] {
+		r.at[m.Conn] = to
+		r.steps = append(r.steps, books.Step{At: at, Do: books.Write, Conn: m.Conn, To: to})
+	}
+}
+
+// kill ends all connections with their process, which left no more of them than
+// the marks.
+//
+// Of an answer that was complete, the owner is taken to have had all: bytes on
+// their way to a living client arrive.
+func (r *reading) kill(at time.Time) {
+	for conn, to := range r.at {
+		if r.terminal >= 0 && !r.observes[conn] && to < r.events {
+			r.steps = append(r.steps, books.Step{At: at, Do: books.Write, Conn: conn, To: r.events})
+		}
+	}
+	r.steps = append(r.steps, books.Step{At: at, Do: books.Kill, Marks: maps.Clone(r.at)})
+	clear(r.at)
+}
+
+// The causes of an end that are not the provider's doing.
+const (
+	causeCancelled  = "cancelled"
+	causeSuperseded = "superseded"
+	causeGrace      = "grace"
+	causeDisconnect = "disconnect"
+	causeCap        = "cap"
+	causeShutdown   = "shutdown"
+	causeCrash      = "crash"
+	causeDiskFull   = "disk_full"
+	causeDamaged    = "damaged"
+)
+
+// leftDone is the detach of a connection that was given all there was.
+const leftDone = "done"
+
+// ended notes how the attempt ended. The connections that are attached then may
+// still be given what was received before.
+func (r *reading) ended(at time.Time, e *streamlog.End) {
+	r.end = e
+	step := &books.Step{At: at}
+	switch {
+	case e.State == streamlog.Completed:
+		return
+	case e.Cause == causeCancelled:
+		step.Do = books.Cancel
+	case e.Cause == causeSuperseded:
+		step.Do = books.Supersede
+	case slices.Contains([]string{causeGrace, causeDisconnect, causeCap}, e.Cause):
+		step.Do = books.Grace
+	case slices.Contains([]string{causeShutdown, causeCrash, causeDiskFull}, e.Cause):
+		step.Do = books.Kill
+	case e.Cause == causeDamaged:
+		step.Do = books.Damage
+	default:
+		step.Do = books.Fail
+	}
+	if r.closing = step; len(r.at) == 0 {
+		r.close()
+	}
+}
+
+func (r *reading) close() {
+	if r.closing == nil {
+		return
+	}
+	if r.closing.Do == books.Kill {
+		r.kill(r.closing.At)
+	} else {
+		r.steps = append(r.steps, *r.closing)
+	}
+	r.closing = nil
+}

@@ -1,0 +1,432 @@
+package settle
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/recoup-gateway/recoup/internal/books"
+	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/internal/token"
+	"github.com/recoup-gateway/recoup/pricing"
+)
+
+const (
+	// linger is how long a stream that has ended is left alone: its connections
+	// end a moment later, and then one look does for both.
+	linger = 20 * time.Millisecond
+
+	// hands is how many streams are settled at one time. They share the ledger's
+	// syncs.
+	hands = 16
+
+	// retryAfter is when a stream that could not be settled is looked at again.
+	retryAfter = 10 * time.Second
+)
+
+// causeUnreachable is the end of an attempt that never reached the provider.
+const causeUnreachable = "unreachable"
+
+// Options are what a Settler works with.
+type Options struct {
+	Log     *streamlog.Log
+	Ledger  *ledger.Ledger
+	Book    *pricing.Book
+	Factors *token.Factors // learnt from what is settled
+	Logger  *slog.Logger
+}
+
+// Settler posts bills and outcomes. Its methods may be called from many
+// goroutines.
+type Settler struct {
+	log       *streamlog.Log
+	ledger    *ledger.Ledger
+	book      *pricing.Book
+	factors   *token.Factors
+	logger    *slog.Logger
+	samples   samples
+	densities densities
+
+	wake chan struct{}
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex
+	closing bool
+	hurry   int        // callers of Flush
+	quiet   *sync.Cond // signalled when state gets empty
+	queue   []due                           // to be looked at, soonest first
+	state   map[streamlog.ID]state          // those in the queue or in hand
+	open    map[streamlog.ID]*Open          // ended, and not settled
+	later   []due                           // of them those that only time will settle, by their end
+	missed  map[streamlog.ID][]streamlog.ID // calls that wait for the books of one that they repeated
+}
+
+// due is a stream and a time.
+type due struct {
+	id streamlog.ID
+	at time.Time
+}
+
+type state uint8
+
+const (
+	queued state = iota + 1
+	inHand
+	again // in hand, and something has happened since
+)
+
+// Open is what is not settled of a stream that has ended.
+type Open struct {
+	Provider, Model string // labels
+	Tokens          int64  // output that has no outcome yet
+	Amount          pricing.Picodollars
+	Orphan          bool // nobody is connected who could still get it
+}
+
+// Start settles what an earlier process left, and then what it is told of,
+// until Close.
+func Start(o Options) *Settler {
+	s := &Settler{
+		log: o.Log, ledger: o.Ledger, book: o.Book, factors: o.Factors, logger: o.Logger,
+		wake: make(chan struct{}, 1), state: map[streamlog.ID]state{}, open: map[streamlog.ID]*Open{}, missed: map[streamlog.ID][]streamlog.ID{},
+	}
+	s.quiet = sync.NewCond(&s.mu)
+	for _, id := range s.log.Unsettled() {
+		s.Look(id)
+	}
+	s.wg.Go(s.run)
+	return s
+}
+
+// Look tells that something has happened to a stream that may settle it: its
+// attempt has ended, or a connection has left it since. It returns at once.
+func (s *Settler) Look(id streamlog.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.enqueue(id, linger)
+}
+
+func (s *Settler) enqueue(id streamlog.ID, in time.Duration) {
+	switch s.state[id] {
+	case queued, again:
+		return
+	case inHand:
+		s.state[id] = again
+		return
+	}
+	s.state[id] = queued
+	s.queue = append(s.queue, due{id, s.now().Add(in)})
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close settles what can be settled now and returns when that is done. What is
+// left is found by the next Start.
+func (s *Settler) Close() {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	s.wg.Wait()
+}
+
+// Flush settles at once what can be settled now, and returns when that is done.
+func (s *Settler) Flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hurry++
+	s.expire()
+	for len(s.state) > 0 {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+		s.quiet.Wait()
+	}
+	s.hurry--
+}
+
+func (s *Settler) now() time.Time { return time.Now() }
+
+// run hands out streams when they are due.
+func (s *Settler) run() {
+	busy := make(chan struct{}, hands)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		id, wait, over := s.next()
+		switch {
+		case over:
+			wg.Wait()
+			if s.idle() {
+				return
+			}
+		case id != streamlog.ID{}:
+			busy <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-busy }()
+				s.take(id)
+			})
+		default:
+			timer := time.NewTimer(wait)
+			select {
+			case <-s.wake:
+			case <-timer.C:
+			}
+			timer.Stop()
+		}
+	}
+}
+
+// next returns a stream that is due, or how long there is none; over: there will
+// be none any more.
+func (s *Settler) next() (id streamlog.ID, wait time.Duration, over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if !s.closing {
+		s.expire()
+	}
+	if len(s.queue) > 0 && (s.closing || s.hurry > 0 || !now.Before(s.queue[0].at)) {
+		id = s.queue[0].id
+		s.queue = s.queue[1:]
+		s.state[id] = inHand
+		return id, 0, false
+	}
+	if s.closing {
+		return id, 0, true
+	}
+	wait = time.Minute // the retention may have been changed
+	if len(s.queue) > 0 {
+		wait = min(wait, s.queue[0].at.Sub(now))
+	}
+	if len(s.later) > 0 {
+		wait = min(wait, s.later[0].at.Add(s.log.Retention()).Sub(now))
+	}
+	return id, wait, false
+}
+
+// expire has those looked at whose time is over.
+func (s *Settler) expire() {
+	now, keep := s.now(), s.log.Retention()
+	for len(s.later) > 0 && now.Sub(s.later[0].at) >= keep {
+		if s.open[s.later[0].id] != nil {
+			s.enqueue(s.later[0].id, 0)
+		}
+		s.later = s.later[1:]
+	}
+}
+
+func (s *Settler) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) == 0
+}
+
+// take settles a stream as far as that can be done now.
+func (s *Settler) take(id streamlog.ID) {
+	left, err := s.settle(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	more := s.state[id] == again
+	delete(s.state, id)
+	defer func() {
+		if len(s.state) == 0 {
+			s.quiet.Broadcast()
+		}
+	}()
+	switch {
+	case err != nil:
+		s.logger.Error("a stream could not be settled; it is tried again", "stream", id.String(), "error", err)
+		if !s.closing && s.hurry == 0 {
+			s.enqueue(id, retryAfter)
+		}
+		return
+	case left == nil:
+		delete(s.open, id)
+		for _, waiting := range s.missed[id] {
+			s.enqueue(waiting, 0)
+		}
+		delete(s.missed, id)
+		return
+	}
+	known := s.open[id] != nil
+	s.open[id] = &left.Open
+	if !known || left.over {
+		s.later = append(s.later, due{id, left.ended})
+	}
+	if more && !s.closing {
+		s.enqueue(id, linger)
+	}
+}
+
+// left is what remains to be done for a stream.
+type left struct {
+	Open
+	ended time.Time
+	over  bool // its time was over, but somebody still reads it
+}
+
+// settle posts what is known of a stream, and returns what is left; nil: nothing.
+func (s *Settler) settle(id streamlog.ID) (*left, error) {
+	l, err := s.log.ForBooks(id)
+	if errors.Is(err, streamlog.ErrNotFound) || errors.Is(err, streamlog.ErrDamaged) {
+		return nil, nil // the log has said what it had to
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer l.Release()
+	info := l.Info()
+	if info.End == nil {
+		return nil, nil // whoever ends it will tell
+	}
+	over := s.now().Sub(info.End.At) >= s.log.Retention()
+	r, err := read(l)
+	if err != nil {
+		return nil, err
+	}
+	rest := &left{ended: info.End.At, over: over}
+	if r.billed() {
+		b, err := s.post(l, r, over && !r.live)
+		if err != nil {
+			return nil, err
+		}
+		if !b.Settled {
+			rest.Open = Open{Provider: r.header.Provider, Model: s.Label(r.header.Provider, r.model()), Tokens: b.Pending, Orphan: !r.live}
+			if b.Pending > 0 {
+				rest.Amount = b.OutputAmount
+			}
+			return rest, nil
+		}
+	}
+	if waits, err := s.miss(r); waits || err != nil {
+		return rest, err
+	}
+	return nil, l.Settled()
+}
+
+// post posts what is not in the ledger yet, and returns the books as they are.
+func (s *Settler) post(l *streamlog.Stream, r *reading, over bool) (books.Books, error) {
+	e, err := s.evidence(l, r)
+	if err != nil {
+		return books.Books{}, err
+	}
+	a := s.attempt(r)
+	row, err := s.ledger.Get(a.Stream, a.Number)
+	known := err == nil
+	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		return books.Books{}, err
+	}
+	if known {
+		if row.Current.Outcomes != nil {
+			return books.Books{Settled: true}, nil
+		}
+		if err := e.adopt(row.Current.Evidence); err != nil {
+			return books.Books{}, err
+		}
+	}
+	e.History.Steps = r.steps
+	b, err := e.reckon(over)
+	if err != nil {
+		return b, fmt.Errorf("settle: %w", err)
+	}
+	if known && !b.Settled {
+		return b, nil
+	}
+	p, err := e.Posting(b)
+	if err != nil {
+		return b, err
+	}
+	p.Attempt = a
+	if known {
+		p.Bill, p.Revision = nil, row.Current.Number
+	}
+	_, err = s.ledger.Post(p)
+	return b, err
+}
+
+// adopt takes the figures of the bill as it was posted: an estimate is made once.
+func (e *Evidence) adopt(posted json.RawMessage) error {
+	var was Evidence
+	if err := was.decode(posted); err != nil {
+		return err
+	}
+	f, old := &e.History.Facts, was.History.Facts
+	f.Input, f.Output, f.Hidden, f.Received, f.Rates = old.Input, old.Output, old.Hidden, old.Received, old.Rates
+	e.Input, e.Output, e.Bases, e.Unpriced, e.Factor, e.Samples = was.Input, was.Output, was.Bases, was.Unpriced, was.Factor, was.Samples
+	return nil
+}
+
+func (e *Evidence) decode(posted json.RawMessage) error {
+	if err := json.Unmarshal(posted, e); err != nil {
+		return fmt.Errorf("settle: evidence of a posting: %w", err)
+	}
+	return nil
+}
+
+// miss posts that a call bought again what an earlier one had broken off, once
+// it is known what became of that one; waits: it isn't yet.
+func (s *Settler) miss(r *reading) (waits bool, err error) {
+	m := r.header.Missed
+	if m == nil {
+		return false, nil
+	}
+	if s.await(m.Stream, r.header.ID) {
+		return true, nil
+	}
+	rows, err := s.ledger.Of(ledger.ID(m.Stream))
+	if err != nil {
+		return false, err
+	}
+	posting := ledger.Miss{
+		Stream: ledger.ID(r.header.ID), Orphan: ledger.ID(m.Stream), Provider: r.header.Provider,
+		Model: s.Label(r.header.Provider, r.model()), Reason: m.Reason, At: r.header.Accepted,
+	}
+	for _, row := range rows {
+		if o := row.Current.Outcomes; o != nil && o.Input == ledger.Delivered {
+			return false, nil // it was had after all
+		}
+		for _, line := range append(row.Current.Bill.Input, row.Current.Bill.Output) {
+			if posting.Amount, err = posting.Amount.Plus(line.Amount); err != nil {
+				return false, err
+			}
+		}
+	}
+	_, err = s.ledger.PostMiss(posting)
+	return false, err
+}
+
+// await has id looked at again when the other stream is settled, if it isn't.
+func (s *Settler) await(other, id streamlog.ID) bool {
+	running := false
+	if l, err := s.log.ForBooks(other); err == nil { // else it is gone, with all that was billed for it
+		running = l.Info().End == nil
+		l.Release()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if running || s.state[other] != 0 || s.open[other] != nil {
+		s.missed[other] = append(s.missed[other], id)
+		return true
+	}
+	return false
+}
+
+// Unsettled calls fn with what is not settled of each stream that has ended.
+func (s *Settler) Unsettled(fn func(Open)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.open {
+		fn(*o)
+	}
+}
