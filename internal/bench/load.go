@@ -40,7 +40,7 @@ type answers struct {
 }
 
 func request(ctx context.Context, t *target, script string, variant int) (*http.Request, error) {
-	body := fmt.Sprintf(`{"model":"gpt-5.5","stream":true,"messages":[{"role":"user","content":"Tell me story number %d."}]}`, variant)
+	body := fmt.Sprintf(`{"model":"gpt-5.5","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"Tell me story number %d."}]}`, variant)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url+chatPath, strings.NewReader(body))
 	if err != nil {
 		return nil, err

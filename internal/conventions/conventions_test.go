@@ -121,7 +121,11 @@ var rules = []rule{
 	{importer: "internal/token", why: "it is a leaf"},
 	{importer: "internal/streamlog/...", only: []string{"internal/streamlog/..."}, why: "the log knows no provider, and not the ledger"},
 	{importer: "internal/ledger/...", only: []string{"internal/ledger/...", "pricing", "internal/token"}, why: "the ledger doesn't know the log"},
-	{importer: "gateway", only: []string{"gateway/dialect", "internal/ledger", "internal/streamlog", "internal/token", "metrics", "pricing"}, why: "imports run one way"},
+	{importer: "internal/books", only: []string{"pricing", "internal/token"}, why: "it is pure"},
+	{importer: "internal/settle", only: []string{"gateway/dialect", "internal/books", "internal/ledger", "internal/streamlog", "internal/token", "pricing"}, why: "it stands between the log and the ledger"},
+	{importer: "internal/audit", only: []string{"gateway/dialect", "internal/books", "internal/ledger", "internal/settle", "internal/streamlog", "internal/token", "pricing"}, why: "it reads, and asks the ledger to post"},
+	{imported: "internal/audit", by: []string{"cmd/..."}, why: "nothing that runs a call depends on reports"},
+	{importer: "gateway", only: []string{"gateway/dialect", "internal/ledger", "internal/settle", "internal/streamlog", "internal/token", "metrics", "pricing"}, why: "imports run one way"},
 }
 
 func TestImportGraph(t *testing.T) {

@@ -82,6 +82,7 @@ var samples = map[string][3]string{
 	"first_event_grace":     {"1ms", "2s", "0s"},
 	"max_orphans":           {"1", "2", "3"},
 	"max_orphan_bytes":      {"1GiB", "512MiB", "1000"},
+	"max_orphan_usd":        {"1", "2.5", "0.01"},
 	"keepalive":             {"1s", "2s", "0s"},
 	"write_timeout":         {"1s", "2s", "3s"},
 	"upstream_idle_timeout": {"1h", "2h", "3h30m"},

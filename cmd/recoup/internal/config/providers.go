@@ -150,7 +150,11 @@ func providersText(s *Settings) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(s.Gateway.Providers)) {
 		p := s.Gateway.Providers[name]
-		all = append(all, fmt.Sprintf("%s=%s %s %s %t", name, p.BaseURL, dialectOf(p), p.OnCancel, p.IncludeUsage))
+		text := fmt.Sprintf("%s=%s %s %s", name, p.BaseURL, dialectOf(p), p.OnCancel)
+		if !p.IncludeUsage {
+			text += " without include_usage"
+		}
+		all = append(all, text)
 	}
 	return strings.Join(all, ", ")
 }

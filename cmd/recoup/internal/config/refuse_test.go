@@ -148,7 +148,7 @@ recoup.yaml:7: "api_key_env": this version has no such key
 recoup.yaml:7: "resume": this version has no such key for one provider
     7 |   groq: {dialekt: openai, api_key_env: KEY, resume: auto}
       |                                             ^
-recoup.yaml:8: providers.anthropic: want base_url, dialect, on_cancel, such as {base_url: https://api.openai.com}
+recoup.yaml:8: providers.anthropic: want base_url, dialect, on_cancel, include_usage, such as {base_url: https://api.openai.com}
     8 |   anthropic: http://h
       |              ^
 `},
