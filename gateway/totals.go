@@ -43,7 +43,9 @@ func (p *pairs) add(provider, model string) {
 func (p *pairs) all() map[pair]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return maps.Clone(p.seen)
+	all := make(map[pair]bool, len(p.seen))
+	maps.Copy(all, p.seen)
+	return all
 }
 
 const (

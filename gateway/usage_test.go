@@ -152,6 +152,9 @@ func TestMissedResumes(t *testing.T) {
 	if b := s.books(held); !strings.HasPrefix(b.String(), "wasted/abandoned 20, lost/abandoned 80, overhead/unclaimed 80 $") {
 		t.Errorf("abandoned: %s", b)
 	}
+	if _, err := s.registry.Gather(); err != nil {
+		t.Error(err)
+	}
 	calls := 0
 	for _, m := range s.ledger.Totals().Missed {
 		if calls += int(m.Calls); m.Reason != "not-opted-in" || m.Model != "gpt-5.5" {

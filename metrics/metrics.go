@@ -26,6 +26,7 @@ const (
 	NameCommitEvents       = "recoup_commit_events"
 	NameAppendQueueBytes   = "recoup_append_queue_bytes"
 	NameLogBytes           = "recoup_log_bytes"
+	NameUnsettled          = "recoup_unsettled_streams"
 	NameBuildInfo          = "recoup_build_info"
 	labelDirection         = "direction"
 	labelOutcome           = "outcome"
@@ -61,6 +62,7 @@ type Metrics struct {
 type Log struct {
 	QueuedBytes int
 	DiskBytes   int64
+	Unsettled   int
 }
 
 // New registers all instruments with reg. log is asked at each scrape.
@@ -86,7 +88,9 @@ func New(reg prometheus.Registerer, version string, log func() Log) *Metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: NameAppendQueueBytes, Help: "Bytes waiting to be committed to the stream log."},
 			func() float64 { return float64(log().QueuedBytes) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: NameLogBytes, Help: "Bytes that the stream log takes on disk."},
-			func() float64 { return float64(log().DiskBytes) }))
+			func() float64 { return float64(log().DiskBytes) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: NameUnsettled, Help: "Streams that have ended and whose tokens do not all have an outcome yet. Far above the retention's worth of calls, the books are stuck."},
+			func() float64 { return float64(log().Unsettled) }))
 	m.Streams.WithLabelValues("attached")
 	m.Streams.WithLabelValues("orphaned")
 	return m

@@ -20,9 +20,10 @@ import (
 
 // child is `recoup serve` in a process of its own, which can be killed.
 type child struct {
-	cmd *exec.Cmd
-	url string
-	log *journal
+	cmd   *exec.Cmd
+	url   string
+	admin string
+	log   *journal
 }
 
 func serveChild(t *testing.T, dir, provider string, args ...string) *child {
@@ -37,7 +38,8 @@ func serveChild(t *testing.T, dir, provider string, args ...string) *child {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.kill)
-	c.url = c.log.await(t, "recoup is ready")["url"].(string)
+	ready := c.log.await(t, "recoup is ready")
+	c.url, c.admin = ready["url"].(string), ready["admin_url"].(string)
 	return c
 }
 
@@ -72,10 +74,12 @@ func TestKilledUnderLoad(t *testing.T) {
 			defer provider.Close()
 			dir := t.TempDir()
 			completed := 0
+			var counted counters
 			for round := range kills {
 				c := serveChild(t, dir, provider.URL, "--sync-writes="+sync)
 				readers := load(t, c, clients, 20_000+rand.N(clients*60_000))
 				c = serveChild(t, dir, provider.URL, "--sync-writes="+sync)
+				counted = counted.goOn(t, c)
 				for _, r := range readers {
 					if check(t, c, r) {
 						completed++
@@ -86,6 +90,7 @@ func TestKilledUnderLoad(t *testing.T) {
 					t.Fatalf("in round %d", round)
 				}
 			}
+			checkBooks(t, dir, provider.URL, sim)
 			t.Logf("%d kills, %d provider calls, %d streams were complete", kills, sim.Calls(), completed)
 		})
 	}

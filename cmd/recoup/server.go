@@ -167,7 +167,7 @@ func openLedger(settings *config.Settings, logger *slog.Logger) (*ledger.Ledger,
 // logStats is asked at each scrape, which can't come before the log is open.
 func (s *server) logStats() metrics.Log {
 	st := s.log.Stats()
-	return metrics.Log{QueuedBytes: st.QueuedBytes, DiskBytes: st.DiskBytes}
+	return metrics.Log{QueuedBytes: st.QueuedBytes, DiskBytes: st.DiskBytes, Unsettled: st.Unsettled}
 }
 
 // serve starts to serve l. There is no limit on the time of a response: an
