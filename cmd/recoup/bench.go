@@ -112,8 +112,9 @@ func newBenchChildCommand() *cobra.Command {
 				return bench.RunProvider(ctx, c.ErrOrStderr())
 			case args[0] == bench.RoleProxy && len(args) == 2:
 				return bench.RunProxy(ctx, c.ErrOrStderr(), args[1])
-			case args[0] == bench.RoleGateway && len(args) == 3:
-				return serveForBench(ctx, c, args[1], args[2])
+			case (args[0] == bench.RoleGateway || args[0] == bench.RoleUnbooked) && len(args) == 3:
+				p := program{unbooked: args[0] == bench.RoleUnbooked}
+				return p.serveForBench(ctx, c, args[1], args[2])
 			}
 			return fmt.Errorf("no such role: %q", args)
 		},
@@ -122,8 +123,8 @@ func newBenchChildCommand() *cobra.Command {
 
 // serveForBench is recoup serve as a user runs it, but for its addresses and
 // the form of its log, in which the parent finds them.
-func serveForBench(ctx context.Context, c *cobra.Command, provider, dir string) error {
-	p := program{environ: os.Environ(), stdout: c.OutOrStdout(), stderr: c.ErrOrStderr(), signals: make(chan os.Signal)}
+func (p program) serveForBench(ctx context.Context, c *cobra.Command, provider, dir string) error {
+	p.environ, p.stdout, p.stderr, p.signals = os.Environ(), c.OutOrStdout(), c.ErrOrStderr(), make(chan os.Signal)
 	code := p.run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", dir,
 		"--provider", "openai=" + provider, "--drain-timeout", "1s", "--log-format", "json", "--pprof"})
 	if code != 0 {

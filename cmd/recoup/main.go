@@ -35,6 +35,8 @@ type program struct {
 	stdout, stderr io.Writer
 	signals        <-chan os.Signal // for serve; nil: those that the process gets
 
+	unbooked bool // keep no books: for a measurement of what they cost
+
 	began bool // the arguments were understood
 }
 

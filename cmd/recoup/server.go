@@ -51,8 +51,9 @@ type server struct {
 }
 
 // start brings the gateway up. The listeners come first: a port that is taken
-// is the most common reason to fail, and nothing has been touched by then.
-func start(settings *config.Settings, logger *slog.Logger) (_ *server, err error) {
+// is the most common reason to fail, and nothing has been touched by then. Only
+// a measurement of what the books cost is without them.
+func start(settings *config.Settings, logger *slog.Logger, booked bool) (_ *server, err error) {
 	var undo []func() error
 	defer func() {
 		if err != nil {
@@ -82,8 +83,7 @@ func start(settings *config.Settings, logger *slog.Logger) (_ *server, err error
 	}
 	undo = append(undo, s.log.Close, s.ledger.Close)
 	s.gateway, err = gateway.New(gateway.Options{
-		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret,
-		Books: &gateway.Books{Ledger: s.ledger, Prices: pricing.Embedded(), Factors: s.factors.Factors},
+		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret, Books: s.books(booked),
 	})
 	if err != nil {
 		return nil, err
@@ -98,6 +98,13 @@ func start(settings *config.Settings, logger *slog.Logger) (_ *server, err error
 	logger.Info("recoup is ready", "url", "http://"+dataListener.Addr().String(), "admin_url", "http://"+adminListener.Addr().String(),
 		"version", version(), "data_dir", settings.DataDir, "sync_writes", settings.SyncWrites, "encrypted", settings.EncryptionKey != nil)
 	return s, nil
+}
+
+func (s *server) books(kept bool) *gateway.Books {
+	if !kept {
+		return nil
+	}
+	return &gateway.Books{Ledger: s.ledger, Prices: pricing.Embedded(), Factors: s.factors.Factors}
 }
 
 func listen(key, address string) (net.Listener, error) {

@@ -19,10 +19,13 @@ const (
 	PartFlat   = "flat"   // whether cost depends on the length of a stream, and on the number of streams
 	PartRelay  = "relay"  // the gateway against a reverse proxy: flat out, and paced
 	PartIdle   = "idle"   // memory of open streams
+	PartBooks  = "books"  // what the books cost
 )
 
 // Parts are all of them.
-func Parts() []string { return []string{PartAppend, PartReplay, PartFlat, PartRelay, PartIdle} }
+func Parts() []string {
+	return []string{PartAppend, PartReplay, PartFlat, PartRelay, PartIdle, PartBooks}
+}
 
 // Options say what to run.
 type Options struct {
@@ -145,7 +148,14 @@ func (r *runner) parts(ctx context.Context, rep *Report) (err error) {
 		}
 	}
 	if wants(PartRelay) || wants(PartIdle) {
-		return r.network(ctx, rep, wants(PartRelay), wants(PartIdle))
+		if err = r.network(ctx, rep, wants(PartRelay), wants(PartIdle)); err != nil {
+			return err
+		}
+	}
+	if wants(PartBooks) {
+		if rep.Books, err = r.books(ctx); err != nil {
+			return fmt.Errorf("books: %w", err)
+		}
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func child(ctx context.Context, role string, args []string) error {
 		return RunProvider(ctx, os.Stderr)
 	case RoleProxy:
 		return RunProxy(ctx, os.Stderr, args[0])
-	case RoleGateway:
+	case RoleGateway, RoleUnbooked:
 		return runGateway(ctx, args[0], args[1])
 	case "forger":
 		return runForger(ctx)
@@ -200,6 +200,17 @@ func TestRelayGoesThroughAllTargets(t *testing.T) {
 	}
 	if want := int64(3 * (4*2 + 8)); rep.Verified.Streams != want {
 		t.Errorf("%d streams came whole, want %d", rep.Verified.Streams, want)
+	}
+}
+
+func TestBooks(t *testing.T) {
+	noLeftovers(t)
+	rep, err := run(t.Context(), Options{Only: []string{PartBooks}, Command: children(t, nil)}, tiny())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Books) != 2 || rep.Books[0].CPUPerThousand <= 0 || rep.Books[1].CPUPerThousand <= 0 || len(rep.Targets) != 1 {
+		t.Errorf("%+v", rep)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 const (
 	RoleProvider = "provider" // no arguments; RunProvider
 	RoleProxy    = "proxy"    // URL of the provider; RunProxy
+	RoleUnbooked = "unbooked" // as RoleGateway, but it keeps no books
 	RoleGateway  = "gateway"  // URL of the provider, data directory: the gateway itself, as it is served to users
 )
 

@@ -17,6 +17,7 @@ type Report struct {
 	Flat     []FlatResult   `json:"flat,omitempty"`
 	Relay    []RelayResult  `json:"relay,omitempty"`
 	Idle     []IdleResult   `json:"idle,omitempty"`
+	Books    []RelayResult  `json:"books,omitempty"`
 	Targets  []Target       `json:"targets"`
 	Verified Verified       `json:"verified"`
 }
@@ -92,7 +93,12 @@ func (r *Report) targets() []Target {
 	for _, f := range r.Flat {
 		ts = append(ts, atMost(f.What+": "+f.Cost, f.Ratio, stillFlat))
 	}
-	return append(ts, r.relayTargets()...)
+	ts = append(ts, r.relayTargets()...)
+	if len(r.Books) > 0 {
+		cpu := func(a relayRound) float64 { return a.cpu }
+		ts = append(ts, atMost("books, CPU of whole paced answers against none", medianRatio(r.Books[1].rounds, r.Books[0].rounds, cpu), 1.05))
+	}
+	return ts
 }
 
 func (r *Report) relayTargets() []Target {

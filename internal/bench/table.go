@@ -93,6 +93,12 @@ func (r *Report) writeRelay(b *strings.Builder) {
 	}
 	print(b, "relay", 2, table.Row{"load", "through", "events/s", "to proxy", "CPU ms/1k", "to proxy", "p50 / p99 ms", "added p50", "added p99"}, rows)
 	rows = nil
+	for _, a := range r.Books {
+		rows = append(rows, table.Row{a.Target, humanize.Comma(int64(a.EventsPerSecond)), figure(a.CPUPerThousand, 2),
+			times(medianRatio(a.rounds, r.Books[0].rounds, func(x relayRound) float64 { return x.cpu }))})
+	}
+	print(b, "whole answers at the speed of a model, settled", 1, table.Row{"gateway", "events/s", "CPU ms/1k", "to none"}, rows)
+	rows = nil
 	for _, i := range r.Idle {
 		rows = append(rows, table.Row{i.Target, i.Streams, figure(i.RSS, 1), figure(i.Anonymous, 1), figure(i.Base, 0)})
 	}
