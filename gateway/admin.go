@@ -50,6 +50,8 @@ func (g *Gateway) ready(c echo.Context) error {
 		return c.String(http.StatusServiceUnavailable, "draining\n")
 	case err != nil:
 		return c.String(http.StatusServiceUnavailable, "the stream log has failed\n")
+	case g.settler != nil && g.books.Ledger.Stats().Err != nil:
+		return c.String(http.StatusServiceUnavailable, "the ledger has failed\n")
 	case g.log.Full():
 		return c.String(http.StatusServiceUnavailable, "not enough free disk space\n")
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/internal/audit"
+	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/simulator"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 	"github.com/recoup-gateway/recoup/internal/token"
@@ -467,5 +469,61 @@ func TestRecordingsAreBooked(t *testing.T) {
 			t.Errorf("%s reports %d + %d (%s), and is booked as %d (%s) + %d (%s)", rec.File, rec.Input, rec.Output, rec.UsageJSON,
 				got.Input.Tokens, got.Input.Basis, got.Output.Tokens, got.Output.Basis)
 		}
+	}
+}
+
+// TestKilledIsBookedAtTheNextStart: what died with its gateway is settled by the
+// next one, before anybody asks.
+func TestKilledIsBookedAtTheNextStart(t *testing.T) {
+	s := newSite(t)
+	s.sim.Next(simulator.Script{Tokens: 1500, Input: 2000, StallAfterEvents: role + 600})
+	r := s.call(chatPath, bookBody, keyed).read(role + 600)
+	defer r.Body.Close()
+	s.awaitEvents(r.id, role+600)
+	dir := t.TempDir() // as a SIGKILL leaves it: nothing is being written now
+	if err := os.CopyFS(dir, os.DirFS(s.dir)); err != nil {
+		t.Fatal(err)
+	}
+	again := newSite(t, func(s *site) { s.dir = dir })
+	again.gateway.SettleForTest()
+	rows, err := again.ledger.Of(ledgerID(t, r.id))
+	if err != nil || len(rows) != 1 || rows[0].Current.Bill.Output.Tokens != 600 {
+		t.Fatalf("%+v, %v", rows, err)
+	}
+	again.expire()
+	got := again.books(r.id)
+	tokens := int64(0)
+	for _, o := range got.Outcomes {
+		if tokens += o.Tokens; o.Cause != "crash" {
+			t.Errorf("outcome %+v", o)
+		}
+	}
+	if !got.Settled || tokens != 600 {
+		t.Errorf("booked as %s", got)
+	}
+}
+
+func ledgerID(t *testing.T, id string) ledger.ID {
+	t.Helper()
+	parsed, err := streamlog.ParseID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ledger.ID(parsed)
+}
+
+// TestAnObserverDoesNotHoldUpTheBooks: whoever only looks on decides nothing.
+func TestAnObserverDoesNotHoldUpTheBooks(t *testing.T) {
+	s := newSite(t)
+	s.sim.Next(simulator.Script{Tokens: 100, Input: 2000, StallAfterEvents: role + 20})
+	r := s.call(chatPath, bookBody, nil).read(role + 20)
+	resp := s.do(http.MethodGet, "/recoup/streams/"+r.id+"?observe=1", "", nil)
+	defer resp.Body.Close()
+	s.awaitConnections(r.id, 2)
+	r.Body.Close()
+	s.awaitState(r.id, streamlog.Cancelled)
+	s.expire()
+	if got := s.books(r.id); !got.Settled || !strings.HasPrefix(got.String(), "wasted/abandoned 20;") {
+		t.Errorf("booked as %s", got)
 	}
 }

@@ -88,6 +88,9 @@ func describeBooks(v *settle.View) (*booksJSON, error) {
 		Bill:   money.Bill.String(), Net: money.Net.String(),
 		Price: priceJSON{Version: f.Rates.Version, Model: f.Rates.Model, Status: string(f.Rates.Status), Tier: string(f.Rates.Tier), Unpriced: e.Unpriced},
 	}
+	if j.Input.Kinds == nil {
+		j.Input.Kinds = map[token.Kind]int64{}
+	}
 	if v.Revision >= 0 {
 		j.Revision = &v.Revision
 	}

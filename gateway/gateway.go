@@ -85,8 +85,10 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.config.Store(&o.Config)
 	g.router = g.routes()
+	var recovered []streamlog.ID
 	for _, s := range o.Log.Recovered() {
 		err := g.recover(s)
+		recovered = append(recovered, s.Header().ID)
 		s.Release()
 		if err != nil {
 			return nil, err
@@ -96,6 +98,9 @@ func New(o Options) (*Gateway, error) {
 	if b := o.Books; b != nil {
 		g.books, g.prices = *b, b.Prices
 		g.settler = settle.Start(settle.Options{Log: o.Log, Ledger: b.Ledger, Book: b.Prices, Factors: b.Factors, Logger: o.Logger})
+		for _, id := range recovered {
+			g.settler.Look(id)
+		}
 	}
 	g.metrics.Books(g.totals)
 	return g, nil

@@ -86,7 +86,7 @@ func (m *missed) take(fingerprint streamlog.Hash) *broken {
 // could come back for it.
 func (g *Gateway) repeats(h *streamlog.Header) (reason string) {
 	b := g.missed.take(h.Fingerprint)
-	if b == nil {
+	if b == nil || time.Since(b.at) > g.log.Retention() {
 		return ""
 	}
 	reason = missNotOptedIn

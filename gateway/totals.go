@@ -8,6 +8,7 @@ import (
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/settle"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/metrics"
 	"github.com/recoup-gateway/recoup/pricing"
 )
@@ -81,41 +82,56 @@ func (g *Gateway) totals(yield metrics.Yield) {
 	}
 	t := g.books.Ledger.Totals()
 	seen := g.pairs.all()
-	known := map[pair]bool{}
-	once := func(provider, model string) {
-		p := pair{provider, model}
-		if !known[p] {
-			known[p] = true
-			seen[p] = true
-		}
-	}
-	values := map[[6]string]float64{} // of the series that exist from the start
 	for _, v := range t.Output {
-		once(v.Provider, v.Model)
-		values[[6]string{metrics.NameOutputTokens, v.Provider, v.Model, v.Outcome, v.Cause, basis(v.Estimated)}] = float64(v.Tokens)
-	}
-	for p := range seen {
-		for _, outcome := range []string{ledger.Delivered, ledger.Wasted, ledger.Lost} {
-			for _, cause := range ledger.Causes(outcome) {
-				for _, b := range []string{reported, estimated} {
-					key := [6]string{metrics.NameOutputTokens, p.provider, p.model, outcome, cause, b}
-					values[key] += 0
-				}
-			}
-		}
-	}
-	for k, v := range values {
-		yield(k[0], v, k[1:]...)
+		seen[pair{v.Provider, v.Model}] = true
 	}
 	for _, v := range t.Input {
-		yield(metrics.NameInputTokens, float64(v.Tokens), v.Provider, v.Model, string(v.Kind), v.Outcome, basis(v.Estimated))
+		seen[pair{v.Provider, v.Model}] = true
+	}
+	values := zeros(seen)
+	for _, v := range t.Output {
+		values[series{metrics.NameOutputTokens, v.Provider, v.Model, v.Outcome, v.Cause, basis(v.Estimated)}] = float64(v.Tokens)
+	}
+	for _, v := range t.Input {
+		values[series{metrics.NameInputTokens, v.Provider, v.Model, string(v.Kind), v.Outcome, basis(v.Estimated)}] = float64(v.Tokens)
 	}
 	for _, v := range t.Cost {
-		yield(metrics.NameCost, v.Amount.Dollars(), v.Provider, v.Model, v.Direction, v.Outcome, v.Cause, basis(v.Estimated))
+		values[series{metrics.NameCost, v.Provider, v.Model, v.Direction, v.Outcome, v.Cause, basis(v.Estimated)}] = v.Amount.Dollars()
+	}
+	for s, v := range values {
+		labels := s[1:]
+		if s[0] != metrics.NameCost { // which has one more
+			labels = s[1:6]
+		}
+		yield(s[0], v, labels...)
 	}
 	g.memos(t, seen, yield)
 	g.corrections(t, yield)
 	g.unsettled(yield)
+}
+
+// series is a metric and its labels.
+type series [7]string
+
+// zeros are the series that a pair has from when it is first seen, so that a
+// rate can be taken of the first loss.
+func zeros(seen map[pair]bool) map[series]float64 {
+	values := map[series]float64{}
+	for p := range seen {
+		for _, outcome := range []string{ledger.Delivered, ledger.Wasted, ledger.Lost} {
+			for _, b := range []string{reported, estimated} {
+				for _, kind := range []token.Kind{token.Input, token.CacheRead, token.CacheWrite5m, token.CacheWrite1h} {
+					values[series{metrics.NameInputTokens, p.provider, p.model, string(kind), outcome, b}] = 0
+				}
+				for _, cause := range ledger.Causes(outcome) {
+					values[series{metrics.NameOutputTokens, p.provider, p.model, outcome, cause, b}] = 0
+					values[series{metrics.NameCost, p.provider, p.model, input, outcome, cause, b}] = 0
+					values[series{metrics.NameCost, p.provider, p.model, output, outcome, cause, b}] = 0
+				}
+			}
+		}
+	}
+	return values
 }
 
 // memos are what resumes saved, what the gateway caused, and what was missed.
@@ -124,11 +140,14 @@ func (g *Gateway) memos(t ledger.Totals, seen map[pair]bool, yield metrics.Yield
 		pair
 		by string
 	}
-	saved, over := map[series]ledger.SavedTotal{}, map[series]ledger.OverheadTotal{}
+	saved, over, missed := map[series]ledger.SavedTotal{}, map[series]ledger.OverheadTotal{}, map[series]ledger.MissedTotal{}
 	for p := range seen {
 		saved[series{p, input}], saved[series{p, output}] = ledger.SavedTotal{}, ledger.SavedTotal{}
 		for _, kind := range []string{ledger.OverheadUnclaimed, ledger.OverheadRetry, ledger.OverheadCrash} {
 			over[series{p, kind}] = ledger.OverheadTotal{}
+		}
+		for _, reason := range []string{missNotOptedIn, missEnded} {
+			missed[series{p, reason}] = ledger.MissedTotal{}
 		}
 	}
 	for _, v := range t.Saved {
@@ -147,21 +166,39 @@ func (g *Gateway) memos(t ledger.Totals, seen map[pair]bool, yield metrics.Yield
 		yield(metrics.NameOverhead, v.Amount.Dollars(), k.provider, k.model, k.by)
 	}
 	for _, v := range t.Missed {
-		yield(metrics.NameMissed, float64(v.Calls), v.Provider, v.Model, v.Reason)
-		yield(metrics.NameMissedCost, v.Amount.Dollars(), v.Provider, v.Model, v.Reason)
+		missed[series{pair{v.Provider, v.Model}, v.Reason}] = v
+	}
+	for k, v := range missed {
+		yield(metrics.NameMissed, float64(v.Calls), k.provider, k.model, k.by)
+		yield(metrics.NameMissedCost, v.Amount.Dollars(), k.provider, k.model, k.by)
 	}
 }
 
 // corrections are what was booked otherwise before, or could not be booked.
 func (g *Gateway) corrections(t ledger.Totals, yield metrics.Yield) {
+	unpriced, adjusted := map[string]float64{}, map[[2]string]ledger.AdjustmentTotal{}
+	for _, reason := range pricing.Reasons() {
+		unpriced[string(reason)] = 0
+	}
 	for _, v := range t.Unpriced {
-		yield(metrics.NameUnpriced, float64(v.Attempts), v.Reason)
+		unpriced[v.Reason] = float64(v.Attempts)
+	}
+	for reason, n := range unpriced {
+		yield(metrics.NameUnpriced, n, reason)
+	}
+	for _, reason := range []string{ledger.Reconciled, ledger.LateUsage, ledger.PriceVariance, ledger.Correction} {
+		for _, sign := range []string{"plus", "minus"} {
+			adjusted[[2]string{reason, sign}] = ledger.AdjustmentTotal{}
+		}
 	}
 	for _, v := range t.Adjustments {
 		if v.Of == adjustedOutcomes {
-			yield(metrics.NameAdjustedTokens, float64(v.Tokens), v.Reason, v.Sign)
-			yield(metrics.NameAdjustedCost, v.Amount.Dollars(), v.Reason, v.Sign)
+			adjusted[[2]string{v.Reason, v.Sign}] = v
 		}
+	}
+	for k, v := range adjusted {
+		yield(metrics.NameAdjustedTokens, float64(v.Tokens), k[0], k[1])
+		yield(metrics.NameAdjustedCost, v.Amount.Dollars(), k[0], k[1])
 	}
 	for _, v := range t.Unexplained {
 		yield(metrics.NameUnexplained, v.Amount.Dollars(), v.Provider)

@@ -183,4 +183,3 @@ func TestTooLateIsMissed(t *testing.T) {
 		t.Errorf("missed: %+v", m)
 	}
 }
-

@@ -218,4 +218,4 @@ type Revision struct {
 }
 
 // MaxEvidence is the most bytes of evidence that a posting may carry.
-const MaxEvidence = 256 << 10
+const MaxEvidence = 4 << 20

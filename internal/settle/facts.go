@@ -22,6 +22,7 @@ type Evidence struct {
 	Output   token.Range   `json:"output"` // likewise
 	Bases    Bases         `json:"basis"`
 	Unpriced string        `json:"unpriced,omitempty"` // why there is no price
+	Stated   string        `json:"stated,omitempty"`   // the cost as the provider states it, in US dollars
 	Factor   float64       `json:"factor,omitempty"`   // reported per counted token, where that was used
 	Samples  int64         `json:"samples,omitempty"`  // answers that it was learnt from
 }
@@ -70,6 +71,9 @@ func (s *Settler) evidence(l *streamlog.Stream, r *reading) (*Evidence, error) {
 	f.Rates, f.Caching, e.Unpriced = rates, rates.Caching(), string(reason)
 	if f.Caching == pricing.CachingMarked {
 		f.Marked = r.usage.CacheRead.Or(0) + r.usage.CacheWrite5m.Or(0) + r.usage.CacheWrite1h.Or(0)
+	}
+	if cost, err := pricing.ParseDollars(r.usage.CostUSD); err == nil && r.usage.CostUSD != "" {
+		e.Stated = cost.String()
 	}
 	s.learn(r, c)
 	return e, nil
@@ -212,14 +216,20 @@ func (s *Settler) rates(r *reading, f *books.Facts) (pricing.Rates, pricing.Reas
 	}
 	rates, reason := s.book.Rates(q)
 	if reason == pricing.UnknownModel && q.Model != r.header.Model {
-		q.Model = r.header.Model
-		rates, reason = s.book.Rates(q)
+		// Some answer with a name of their own for the model.
+		if _, ok := s.book.Resolve(q.Provider, r.header.Model); ok {
+			r.alias, q.Model = r.header.Model, r.header.Model
+			rates, reason = s.book.Rates(q)
+		}
 	}
 	return rates, reason
 }
 
 // model is the one that the provider says it used, else the one it was asked for.
 func (r *reading) model() string {
+	if r.alias != "" {
+		return r.alias
+	}
 	if r.end != nil && r.end.Model != "" {
 		return r.end.Model
 	}

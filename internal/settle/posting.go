@@ -6,6 +6,7 @@ import (
 
 	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // Posting puts books into the form that the ledger takes, but for the attempt
@@ -16,7 +17,7 @@ func (e *Evidence) Posting(b books.Books) (ledger.Posting, error) {
 		Output: ledger.Line{Tokens: f.Output, Amount: b.OutputAmount},
 		Low:    e.Output.Low, High: e.Output.High, Hidden: f.Hidden,
 		InputBasis: e.Bases.Input, OutputBasis: e.Bases.Output,
-		PriceVersion: f.Rates.Version, Unpriced: e.Unpriced,
+		PriceVersion: f.Rates.Version, Unpriced: e.Unpriced, ProviderCost: e.Stated,
 	}
 	for _, line := range b.Input {
 		bill.Input = append(bill.Input, ledger.Line{Kind: line.Kind, Tokens: line.Tokens, Amount: line.Amount})
@@ -24,6 +25,7 @@ func (e *Evidence) Posting(b books.Books) (ledger.Posting, error) {
 	p := ledger.Posting{Bill: bill}
 	if b.Settled {
 		p.Outcomes = outcomes(b)
+		p.Outcomes.InputCause = e.inputCause(b)
 	}
 	stored := *e
 	stored.History = books.Compact(e.History)
@@ -90,5 +92,41 @@ func (e *Evidence) reckon(over bool) (books.Books, error) {
 	if n := len(h.Steps); over && n > 0 {
 		h.Steps = append(h.Steps, books.Step{At: h.Steps[n-1].At, Do: books.Retention})
 	}
-	return books.Keep(*h)
+	b, err := books.Keep(*h)
+	if b.Unpriced && e.Unpriced == "" {
+		e.Unpriced = string(pricing.NoRate) // for a part of it, such as a tool
+	}
+	return b, err
+}
+
+// inputCause is why the input came to what it did: as most of the output of that
+// outcome, or where there is no output, as the attempt ended.
+func (e *Evidence) inputCause(b books.Books) (cause string) {
+	most := int64(0)
+	for _, o := range b.Outcomes {
+		if o.Outcome == b.InputOutcome && o.Tokens > most {
+			cause, most = o.Cause, o.Tokens
+		}
+	}
+	if cause != "" {
+		return cause
+	}
+	if b.InputOutcome == ledger.Delivered {
+		return ledger.Live
+	}
+	for _, step := range e.History.Steps {
+		switch step.Do {
+		case books.Damage:
+			return ledger.Damaged
+		case books.Cancel:
+			return ledger.Cancelled
+		case books.Fail:
+			return ledger.Upstream
+		case books.Kill:
+			return ledger.Crash
+		case books.Supersede:
+			return ledger.Superseded
+		}
+	}
+	return ledger.Abandoned
 }

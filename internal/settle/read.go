@@ -29,11 +29,12 @@ type reading struct {
 	final     bool // the usage is the report that closes an answer
 
 	seen     dialect.Observer
+	alias    string // the model by the name that the price book has for it, where the provider uses another
 	inPart   bool
 	first    uint32          // the first connection that owned
 	at       map[uint32]int  // how far each connection that is attached has got
 	observes map[uint32]bool // those of them that don't own
-	live     bool            // a connection is attached
+	live     bool            // an owner is attached
 	closing  *books.Step     // how the attempt ended, once those that were attached have left
 }
 
@@ -71,7 +72,7 @@ func (r *reading) hangUp(s *streamlog.Stream) {
 	dead := false
 	for conn := range r.at {
 		dead = dead || s.Gone(conn)
-		r.live = r.live || !s.Gone(conn)
+		r.live = r.live || !s.Gone(conn) && !r.observes[conn]
 	}
 	switch {
 	case r.live:
@@ -160,7 +161,7 @@ func (r *reading) mark(at time.Time, m *streamlog.Mark) {
 		if m.Cause != leftDone { // else it had all there was, which is no break
 			r.steps = append(r.steps, books.Step{At: at, Do: books.Detach, Conn: m.Conn, Cause: m.Cause})
 		}
-		if len(r.at) == 0 {
+		if !r.owned() {
 			r.close()
 		}
 	case streamlog.MarkCancel:
@@ -231,19 +232,30 @@ func (r *reading) ended(at time.Time, e *streamlog.End) {
 	default:
 		step.Do = books.Fail
 	}
-	if r.closing = step; len(r.at) == 0 {
+	if r.closing = step; !r.owned() {
 		r.close()
 	}
+}
+
+// owned reports whether a connection is attached that the answer is for.
+func (r *reading) owned() bool {
+	for conn := range r.at {
+		if !r.observes[conn] {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *reading) close() {
 	if r.closing == nil {
 		return
 	}
-	if r.closing.Do == books.Kill {
-		r.kill(r.closing.At)
-	} else {
-		r.steps = append(r.steps, *r.closing)
-	}
+	step := *r.closing
 	r.closing = nil
+	if step.Do == books.Kill {
+		r.kill(step.At)
+		return
+	}
+	r.steps = append(r.steps, step)
 }

@@ -56,13 +56,14 @@ type Settler struct {
 
 	mu      sync.Mutex
 	closing bool
-	hurry   int        // callers of Flush
-	quiet   *sync.Cond // signalled when state gets empty
-	queue   []due                           // to be looked at, soonest first
-	state   map[streamlog.ID]state          // those in the queue or in hand
-	open    map[streamlog.ID]*Open          // ended, and not settled
-	later   []due                           // of them those that only time will settle, by their end
-	missed  map[streamlog.ID][]streamlog.ID // calls that wait for the books of one that they repeated
+	hurry   int                                // callers of Flush
+	quiet   *sync.Cond                         // signalled when state gets empty
+	queue   []due                              // to be looked at, soonest first
+	state   map[streamlog.ID]state             // those in the queue or in hand
+	held    map[streamlog.ID]*streamlog.Stream // of those, the ones in memory when they were told of: it is cheap to keep them there
+	open    map[streamlog.ID]*Open             // ended, and not settled
+	later   []due                              // of them those that only time will settle, by their end
+	missed  map[streamlog.ID][]streamlog.ID    // calls that wait for the books of one that they repeated
 }
 
 // due is a stream and a time.
@@ -92,11 +93,11 @@ type Open struct {
 func Start(o Options) *Settler {
 	s := &Settler{
 		log: o.Log, ledger: o.Ledger, book: o.Book, factors: o.Factors, logger: o.Logger,
-		wake: make(chan struct{}, 1), state: map[streamlog.ID]state{}, open: map[streamlog.ID]*Open{}, missed: map[streamlog.ID][]streamlog.ID{},
+		wake: make(chan struct{}, 1), state: map[streamlog.ID]state{}, held: map[streamlog.ID]*streamlog.Stream{}, open: map[streamlog.ID]*Open{}, missed: map[streamlog.ID][]streamlog.ID{},
 	}
 	s.quiet = sync.NewCond(&s.mu)
 	for _, id := range s.log.Unsettled() {
-		s.Look(id)
+		s.enqueue(id, 0)
 	}
 	s.wg.Go(s.run)
 	return s
@@ -105,9 +106,16 @@ func Start(o Options) *Settler {
 // Look tells that something has happened to a stream that may settle it: its
 // attempt has ended, or a connection has left it since. It returns at once.
 func (s *Settler) Look(id streamlog.ID) {
+	l, err := s.log.ForBooks(id)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err == nil && s.held[id] == nil && s.state[id] != inHand {
+		s.held[id], l = l, nil
+	}
 	s.enqueue(id, linger)
+	s.mu.Unlock()
+	if err == nil && l != nil {
+		l.Release()
+	}
 }
 
 func (s *Settler) enqueue(id streamlog.ID, in time.Duration) {
@@ -234,7 +242,21 @@ func (s *Settler) idle() bool {
 
 // take settles a stream as far as that can be done now.
 func (s *Settler) take(id streamlog.ID) {
-	left, err := s.settle(id)
+	s.mu.Lock()
+	l, err := s.held[id], error(nil)
+	delete(s.held, id)
+	s.mu.Unlock()
+	if l == nil {
+		l, err = s.log.ForBooks(id)
+	}
+	var left *left
+	switch {
+	case errors.Is(err, streamlog.ErrNotFound) || errors.Is(err, streamlog.ErrDamaged):
+		err = s.settleLost(id) // the log has said what it had to
+	case err == nil:
+		left, err = s.settle(l)
+		l.Release()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	more := s.state[id] == again
@@ -261,7 +283,7 @@ func (s *Settler) take(id streamlog.ID) {
 	}
 	known := s.open[id] != nil
 	s.open[id] = &left.Open
-	if !known || left.over {
+	if !known && !left.over { // else its last reader will tell
 		s.later = append(s.later, due{id, left.ended})
 	}
 	if more && !s.closing {
@@ -277,15 +299,7 @@ type left struct {
 }
 
 // settle posts what is known of a stream, and returns what is left; nil: nothing.
-func (s *Settler) settle(id streamlog.ID) (*left, error) {
-	l, err := s.log.ForBooks(id)
-	if errors.Is(err, streamlog.ErrNotFound) || errors.Is(err, streamlog.ErrDamaged) {
-		return nil, nil // the log has said what it had to
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer l.Release()
+func (s *Settler) settle(l *streamlog.Stream) (*left, error) {
 	info := l.Info()
 	if info.End == nil {
 		return nil, nil // whoever ends it will tell
@@ -309,8 +323,10 @@ func (s *Settler) settle(id streamlog.ID) (*left, error) {
 			return rest, nil
 		}
 	}
-	if waits, err := s.miss(r); waits || err != nil {
-		return rest, err
+	if r.header.Missed != nil && r.billed() {
+		if waits, err := s.miss(r); waits || err != nil {
+			return rest, err
+		}
 	}
 	return nil, l.Settled()
 }
@@ -363,7 +379,7 @@ func (e *Evidence) adopt(posted json.RawMessage) error {
 	}
 	f, old := &e.History.Facts, was.History.Facts
 	f.Input, f.Output, f.Hidden, f.Received, f.Rates = old.Input, old.Output, old.Hidden, old.Received, old.Rates
-	e.Input, e.Output, e.Bases, e.Unpriced, e.Factor, e.Samples = was.Input, was.Output, was.Bases, was.Unpriced, was.Factor, was.Samples
+	e.Input, e.Output, e.Bases, e.Unpriced, e.Stated, e.Factor, e.Samples = was.Input, was.Output, was.Bases, was.Unpriced, was.Stated, was.Factor, was.Samples
 	return nil
 }
 
@@ -374,13 +390,42 @@ func (e *Evidence) decode(posted json.RawMessage) error {
 	return nil
 }
 
+// settleLost settles what was billed for a stream of which the log has nothing
+// left: by what stood behind the bill.
+func (s *Settler) settleLost(id streamlog.ID) error {
+	rows, err := s.ledger.Of(ledger.ID(id))
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Current.Outcomes != nil {
+			continue
+		}
+		var e Evidence
+		if err := e.decode(row.Current.Evidence); err != nil {
+			return err
+		}
+		e.History.Steps = append(e.History.Steps, books.Step{At: row.Ended, Do: books.Damage})
+		b, err := e.reckon(true)
+		if err != nil {
+			return fmt.Errorf("settle: %w", err)
+		}
+		p, err := e.Posting(b)
+		if err != nil {
+			return err
+		}
+		p.Attempt, p.Bill, p.Revision = row.Attempt, nil, row.Current.Number
+		if _, err := s.ledger.Post(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // miss posts that a call bought again what an earlier one had broken off, once
 // it is known what became of that one; waits: it isn't yet.
 func (s *Settler) miss(r *reading) (waits bool, err error) {
 	m := r.header.Missed
-	if m == nil {
-		return false, nil
-	}
 	if s.await(m.Stream, r.header.ID) {
 		return true, nil
 	}
