@@ -427,10 +427,12 @@ func (s *site) reconcile() {
 			continue
 		}
 		provider := "openai"
-		if rows, err := s.ledger.ByRequestID("full", e.RequestID); err != nil {
-			s.t.Fatal(err)
-		} else if len(rows) > 0 {
-			provider = "full"
+		for name := range s.config.Providers {
+			if rows, err := s.ledger.ByRequestID(name, e.RequestID); err != nil {
+				s.t.Fatal(err)
+			} else if len(rows) > 0 {
+				provider = name
+			}
 		}
 		if bills[provider] == nil {
 			bills[provider] = &audit.Bill{Provider: provider}
@@ -469,6 +471,41 @@ func TestRecordingsAreBooked(t *testing.T) {
 			t.Errorf("%s reports %d + %d (%s), and is booked as %d (%s) + %d (%s)", rec.File, rec.Input, rec.Output, rec.UsageJSON,
 				got.Input.Tokens, got.Input.Basis, got.Output.Tokens, got.Output.Basis)
 		}
+	}
+}
+
+// sameBill wants the books to be the provider's bill to the token, each attempt
+// settled once, and each token of it with one outcome.
+func (s *site) sameBill() {
+	s.t.Helper()
+	var input, output, wantInput, wantOutput int64
+	for _, e := range s.sim.Bill() {
+		wantInput += int64(e.InputTotal())
+		wantOutput += int64(e.Billed)
+	}
+	err := s.ledger.Attempts(s.t.Context(), 0, func(r ledger.Row) error {
+		bill, sum := r.Current.Bill, int64(0)
+		if r.Current.Outcomes == nil {
+			s.t.Errorf("attempt %s is not settled", r.ID())
+			return nil
+		}
+		for _, o := range r.Current.Outcomes.Output {
+			sum += o.Tokens
+		}
+		if sum != bill.Output.Tokens {
+			s.t.Errorf("attempt %s: outcomes of %d tokens, %d billed", r.ID(), sum, bill.Output.Tokens)
+		}
+		output += bill.Output.Tokens
+		for _, line := range bill.Input {
+			input += line.Tokens
+		}
+		return nil
+	})
+	if err != nil || input != wantInput || output != wantOutput {
+		s.t.Errorf("booked %d + %d tokens, the provider billed %d + %d; %v", input, output, wantInput, wantOutput, err)
+	}
+	if _, err := s.ledger.Verify(s.t.Context(), nil); err != nil {
+		s.t.Error(err)
 	}
 }
 

@@ -48,6 +48,9 @@ func TestStorm(t *testing.T) {
 		t.Errorf("%d streams are still held", n)
 	}
 	s.start()
+	s.expire()
+	s.reconcile()
+	s.sameBill()
 }
 
 // caller is one client of the storm with its one call.

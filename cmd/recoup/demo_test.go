@@ -3,9 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,7 +51,7 @@ func newPrinted(text string) *printed { return &printed{text: text, came: make(c
 // may put temporary files.
 func demoCommand(t *testing.T, args ...string) (c *exec.Cmd, tmp string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	t.Cleanup(cancel)
 	tmp = t.TempDir()
 	c = exec.CommandContext(ctx, os.Args[0], append([]string{"demo"}, args...)...)
@@ -61,52 +66,163 @@ func isEmpty(t *testing.T, dir string) {
 	}
 }
 
-func TestDemoOnceExitsWhenAllWasShown(t *testing.T) {
+// TestDemo is the whole of it, as a user gives it: the object on standard output,
+// the data kept, and nothing else left.
+func TestDemo(t *testing.T) {
 	t.Parallel()
-	c, tmp := demoCommand(t, "--once")
-	out, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	dir := filepath.Join(t.TempDir(), "kept")
+	c, tmp := demoCommand(t, "--once", "--format=json", "--data-dir="+dir)
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Run(); err != nil {
+		t.Fatalf("%v\n%s%s", err, stdout.String(), stderr.String())
 	}
-	contains(t, string(out), "SIGKILL. Process ", "Recoup-Resumed: key", "by key ", "by id ", "once: the provider's bill has one line")
+	type amount struct {
+		InputTokens  int64  `json:"input_tokens"`
+		OutputTokens int64  `json:"output_tokens"`
+		USD          string `json:"usd"`
+	}
+	var r struct {
+		ProviderBill struct {
+			Requests int
+			amount
+		} `json:"provider_bill"`
+		Billed         amount
+		Reconciliation struct {
+			Reported    int   `json:"attempts_reported"`
+			Estimated   int   `json:"attempts_estimated"`
+			Difference  int64 `json:"difference_tokens"`
+			Revisions   int   `json:"posted_revisions"`
+			Unexplained int64 `json:"unexplained_tokens"`
+		}
+		Outcomes struct{ Delivered, Wasted, Lost map[string]int64 }
+		Saved    amount
+		Missed   struct{ Calls int }
+	}
+	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
+		t.Fatalf("%v\n%s", err, stdout.String())
+	}
+	// A request for each agent, and one more for each tool and each answer that was
+	// bought again.
+	if r.ProviderBill.Requests != 37 || r.Reconciliation.Reported+r.Reconciliation.Estimated != 37 || r.Billed != r.ProviderBill.amount {
+		t.Errorf("provider %+v, books %+v, %+v", r.ProviderBill, r.Billed, r.Reconciliation)
+	}
+	// Two were given up, three died with the gateway, and one each was cancelled,
+	// replaced, and failed.
+	if n := r.Reconciliation; n.Estimated != 8 || n.Revisions != 8 || n.Difference == 0 || n.Unexplained != 0 {
+		t.Errorf("%+v", n)
+	}
+	if r.Outcomes.Delivered["resumed"] == 0 || r.Outcomes.Delivered["cancelled"] == 0 || r.Outcomes.Wasted["crash"] == 0 ||
+		r.Outcomes.Wasted["upstream"] == 0 || r.Outcomes.Lost["abandoned"] == 0 || r.Outcomes.Lost["tail"] == 0 {
+		t.Errorf("%+v", r.Outcomes)
+	}
+	if r.Saved.OutputTokens == 0 || r.Missed.Calls != 1 {
+		t.Errorf("saved %+v, missed %+v", r.Saved, r.Missed)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ledger")); err != nil {
+		t.Errorf("the data is not kept: %v", err)
+	}
 	isEmpty(t, tmp)
+}
+
+// TestDemoFindsABillThatIsOff: one token too many, for an answer that the provider
+// had reported, and the attempt is named.
+func TestDemoFindsABillThatIsOff(t *testing.T) {
+	t.Parallel()
+	var once sync.Once
+	o := demo.Options{
+		BillExtraOn: func(r *http.Request) (extra int) {
+			if r.Header.Get("Authorization") == "Bearer sk-agent-03" { // it reads its one answer to the end
+				once.Do(func() { extra = 1 })
+			}
+			return extra
+		},
+		Serve: func(args ...string) *exec.Cmd {
+			c := exec.Command(os.Args[0], append([]string{"demo", demoGateway, "--"}, args...)...)
+			c.Env = []string{asCommand + "=1", "GORACE=" + os.Getenv("GORACE")}
+			return c
+		},
+	}
+	var stdout bytes.Buffer
+	c := newDemoCommandWith(o)
+	c.SetArgs([]string{"--once"})
+	c.SetOut(&stdout)
+	c.SetErr(io.Discard)
+	c.SilenceErrors, c.SilenceUsage = true, true
+	err := c.ExecuteContext(t.Context())
+	if !errors.Is(err, demo.ErrFailed) {
+		t.Fatalf("%v\n%s", err, stdout.String())
+	}
+	if named, _ := regexp.MatchString(`attempt [0-9a-f]{32}/1 \(request req_[0-9a-f]{32}, gpt-5.5-mini\): .* output \+1 tokens`, err.Error()); !named {
+		t.Error(err)
+	}
+	contains(t, stdout.String(), "do NOT agree", "1 tokens of the provider's bill are unexplained")
 }
 
 func TestDemoCleansUpAtASignal(t *testing.T) {
 	t.Parallel()
 	c, tmp := demoCommand(t)
-	out, journal := newPrinted("SIGKILL. Process "), newJournal()
-	c.Stdout, c.Stderr = out, journal
+	journal := newPrinted("a deploy cuts 16 of them off")
+	c.Stderr = journal
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	select {
-	case <-out.came:
+	case <-journal.came:
 	case err := <-ended:
-		t.Fatalf("%v\n%s%s", err, out, journal)
+		t.Fatalf("%v\n%s", err, journal)
 	}
 	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
 	<-ended // the code says how
 	if code := c.ProcessState.ExitCode(); code != exitFailed {
-		t.Errorf("exit code %d\n%s%s", code, out, journal)
+		t.Errorf("exit code %d\n%s", code, journal)
 	}
 	contains(t, journal.String(), "recoup: demo: terminated signal received\n")
 	isEmpty(t, tmp)
 }
 
-func TestAgentOfTheDemoNeedsItsArguments(t *testing.T) {
-	var stderr bytes.Buffer
-	p := program{stdout: newPrinted("-"), stderr: &stderr}
-	if code := p.run(t.Context(), []string{"demo", agentCommand, http.MethodGet}); code != exitUsage {
-		t.Errorf("exit code %d: %s", code, stderr.String())
+// TestDemoStaysUp until a signal, which is then no failure.
+func TestDemoStaysUp(t *testing.T) {
+	t.Parallel()
+	c, tmp := demoCommand(t)
+	var stdout bytes.Buffer
+	journal := newPrinted("/simulator/bill\n")
+	c.Stdout, c.Stderr = &stdout, journal
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
 	}
-	if err := demo.Agent(t.Context(), []string{http.MethodGet}, &stderr); err == nil {
-		t.Error("no error without a URL")
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	select {
+	case <-journal.came:
+	case err := <-ended:
+		t.Fatalf("%v\n%s", err, journal)
 	}
+	_, rest, _ := strings.Cut(journal.String(), "the audit  ")
+	url, _, _ := strings.Cut(rest, "\n")
+	if status, body := get(t, url); status != http.StatusOK || !strings.Contains(body, `"imbalance_tokens":0`) {
+		t.Errorf("the audit at %s: %d %s", url, status, body)
+	}
+	if err := c.Process.Signal(syscall.SIGINT); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("%v\n%s", err, journal)
+	}
+	contains(t, stdout.String(), "Where the money went", "The books balance and agree with the provider's bill")
+	isEmpty(t, tmp)
+}
+
+func TestDemoRefusesFormats(t *testing.T) {
+	code, stderr := fails(t, "demo", "--format=xml")
+	if code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	contains(t, stderr, `"xml" is none of table, json`)
 }
 
 func TestSimulate(t *testing.T) {

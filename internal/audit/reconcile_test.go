@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -237,4 +239,36 @@ func TestBillsThatAreRefused(t *testing.T) {
 	if _, err := audit.Reconcile(ctx, s.books, whole(line("req_1", 1, 1, noon))); !errors.Is(err, context.Canceled) {
 		t.Errorf("after a cancel: %v", err)
 	}
+}
+
+// A line that bills nothing makes an estimate nothing, whatever its bounds were.
+func TestFreeOfCharge(t *testing.T) {
+	s := newSite(t)
+	s.post(attempt{n: 1, requestID: "req_1", facts: graced})
+	bill := whole(line("req_1", 0, 0, noon))
+	s.expect(s.reconcile(bill), audit.Reconciliation{Estimated: 1, Difference: 2900, Revisions: 1})
+	s.expect(s.reconcile(bill), audit.Reconciliation{Estimated: 1})
+	s.balanced(audit.Tokens{})
+}
+
+// The same bill several times at once is posted once.
+func TestReconcileAtOnce(t *testing.T) {
+	s := newSite(t)
+	id := s.post(attempt{n: 1, requestID: "req_1", facts: graced, pending: true})
+	var revisions atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			r, err := audit.Reconcile(t.Context(), s.books, whole(line("req_1", 2000, 1012, noon)))
+			if err != nil || r.Unexplained != 0 {
+				t.Errorf("%+v, %v", r, err)
+			}
+			revisions.Add(int64(r.Revisions))
+		})
+	}
+	wg.Wait()
+	if n := revisions.Load(); n != 1 || len(s.row(id).Earlier) != 1 {
+		t.Errorf("%d revisions, %d in the books", n, len(s.row(id).Earlier))
+	}
+	s.balanced(audit.Tokens{Input: 2000, Output: 1012})
 }

@@ -161,7 +161,9 @@ func revision(row ledger.Row, l *Line) (ledger.Posting, error) {
 	p.Attempt = ledger.Attempt{Stream: row.Stream, Number: row.Number}
 	p.Revision, p.Reason = row.Current.Number+1, ledger.Reconciled
 	p.Bill.PriceVersion, p.Bill.Unpriced = row.Current.Bill.PriceVersion, row.Current.Bill.Unpriced
-	p.Bill.ProviderCost = l.USD
+	if p.Bill.ProviderCost = row.Current.Bill.ProviderCost; l.USD != "" {
+		p.Bill.ProviderCost = l.USD
+	}
 	return p, nil
 }
 

@@ -100,7 +100,9 @@ const (
 
 const pending = "pending" // an account, and an outcome
 
-// Sum adds the books up. The errors are the ledger's, and ctx's.
+// Sum adds the books up. All but Evidence, Basis and the counts of attempts is of
+// one moment; those are read after it, attempt by attempt, so that in books that
+// are being written they can have more. The errors are the ledger's, and ctx's.
 func Sum(ctx context.Context, books *ledger.Ledger) (*Summary, error) {
 	s := &Summary{
 		Outcomes: Outcomes{Delivered: zeros(ledger.Delivered), Wasted: zeros(ledger.Wasted), Lost: zeros(ledger.Lost)},

@@ -1,175 +1,140 @@
 package demo
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/textproto"
 	"os/exec"
-	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
-// child is an agent's process as the demo sees it: what it printed is what it
-// has read.
+// child is the gateway, in a process of its own.
 type child struct {
-	cmd    *exec.Cmd
-	out    *bufio.Reader
-	stderr bytes.Buffer
-	waited bool
+	cmd   *exec.Cmd
+	stdin io.Closer
+	log   *journal
+	ended chan struct{}
+	err   error // how it ended, once that is closed
 
-	head   http.Header // of the response
-	body   []byte      // of the response, as far as it was printed
-	whole  int         // bytes of it that are whole events
-	events int
+	url, admin string
 }
 
-// startAgent returns when the agent has printed the head of its response. The
-// caller must end it.
-func startAgent(ctx context.Context, program []string, method, url, key string) (*child, error) {
-	args := append(append([]string(nil), program[1:]...), method, url, key)
-	c := &child{cmd: exec.CommandContext(ctx, program[0], args...)}
-	c.cmd.Stderr = &c.stderr
-	stdout, err := c.cmd.StdoutPipe()
+// startChild returns when the gateway serves. args are those of recoup serve.
+func startChild(ctx context.Context, serve func(...string) *exec.Cmd, args ...string) (*child, error) {
+	c := &child{cmd: serve(args...), log: &journal{ready: make(chan struct{})}, ended: make(chan struct{})}
+	c.cmd.Stderr = c.log
+	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
-		return nil, fmt.Errorf("agent: %w", err)
+		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if err := c.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("agent: %w", err)
+		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	c.out = bufio.NewReader(stdout)
-	if err := c.readHead(); err != nil {
-		c.end()
-		return nil, err
-	}
-	return c, nil
-}
-
-func (c *child) readHead() error {
-	in := textproto.NewReader(c.out)
-	status, err := in.ReadLine()
-	if err != nil {
-		return c.failed(err)
-	}
-	head, err := in.ReadMIMEHeader()
-	if err != nil {
-		return c.failed(err)
-	}
-	if c.head = http.Header(head); !strings.HasPrefix(status, "HTTP/1.1 200 ") {
-		body, _ := io.ReadAll(c.out) // for the error only
-		return fmt.Errorf("agent: %s: %s", status, bytes.TrimSpace(body))
-	}
-	return nil
-}
-
-// failed explains why there is nothing to read from the agent.
-func (c *child) failed(err error) error {
-	if werr := c.wait(); werr != nil {
-		return werr
-	}
-	return fmt.Errorf("agent: %w", err)
-}
-
-// next returns the next event that the agent printed, or io.EOF when it has
-// ended, of itself or not.
-func (c *child) next() ([]byte, error) {
-	for {
-		rest := c.body[c.whole:]
-		if i := bytes.Index(rest, []byte("\n\n")); i >= 0 {
-			c.whole += i + 2
-			c.events++
-			return rest[:i+2], nil
-		}
-		buf := make([]byte, 4<<10)
-		n, err := c.out.Read(buf)
-		c.body = append(c.body, buf[:n]...)
-		if n == 0 && err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil, io.EOF
-			}
-			return nil, fmt.Errorf("agent: %w", err)
-		}
+	c.stdin = stdin
+	go func() {
+		defer close(c.ended)
+		c.err = c.cmd.Wait()
+	}()
+	select {
+	case <-c.log.ready:
+		c.url, c.admin = c.log.urls()
+		return c, nil
+	case <-c.ended:
+		return nil, fmt.Errorf("gateway: it ended before it was ready: %w\n%s", c.err, c.log)
+	case <-ctx.Done():
+		c.kill()
+		return nil, context.Cause(ctx)
 	}
 }
 
-// each calls fn with all events to come and their indexes, from 0.
-func (c *child) each(fn func(index int, event []byte)) error {
-	for {
-		event, err := c.next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		fn(c.events-1, event)
-	}
+// kill sends SIGKILL and returns when the process is gone.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill() // it may be gone already
+	<-c.ended
 }
 
-func (c *child) pid() int         { return c.cmd.Process.Pid }
-func (c *child) fate() string     { return c.cmd.ProcessState.String() }
-func (c *child) streamID() string { return c.head.Get("Recoup-Stream-Id") }
-func (c *child) position() cursor { return cursor{c.events, c.whole} }
+// patience is how long the gateway may take to end in order.
+const patience = 5 * time.Second
 
-// kill sends SIGKILL. What the agent has printed can still be read.
-func (c *child) kill() error {
-	if err := c.cmd.Process.Kill(); err != nil {
-		return fmt.Errorf("kill the agent: %w", err)
-	}
-	return nil
-}
-
-// wait returns when the process is gone, with an error unless it ended well.
-// All of its output must have been read.
-func (c *child) wait() error {
-	if c.waited {
+// stop ends the process in order: it ends with its standard input.
+func (c *child) stop() error {
+	if c == nil {
 		return nil
 	}
-	c.waited = true
-	err := c.cmd.Wait()
-	if err == nil {
+	_ = c.stdin.Close() // it may be gone already
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-c.ended:
 		return nil
+	case <-t.C:
+		c.kill()
+		return fmt.Errorf("gateway: it did not end in %v, and was killed\n%s", patience, c.log)
 	}
-	if text := bytes.TrimSpace(c.stderr.Bytes()); len(text) > 0 {
-		return fmt.Errorf("agent: %w: %s", err, text)
-	}
-	return fmt.Errorf("agent: %w", err)
 }
 
-// end makes sure that the process is gone; nil has none.
-func (c *child) end() {
-	if c == nil || c.waited {
-		return
-	}
-	// It may have ended already, and how it ends doesn't matter any more.
-	_ = c.kill()
-	_ = c.wait()
+// journal reads the gateway's log, and keeps of it what somebody might have to
+// know.
+type journal struct {
+	mu         sync.Mutex
+	partial    []byte
+	url, admin string
+	ready      chan struct{} // closed when the gateway serves
+	kept       []string      // warnings, errors, and what is no record
 }
 
-// cursor is a position in a stream: events, and the bytes that they take.
-type cursor struct{ events, bytes int }
+const maxKept = 20 // lines
 
-// String is the form in which the gateway takes it as an offset.
-func (c cursor) String() string { return fmt.Sprintf("%016d_%016d", c.events, c.bytes) }
-
-// words is the form for a reader.
-func (c cursor) words() string { return fmt.Sprintf("%d events, %d bytes", c.events, c.bytes) }
-
-func (c cursor) minus(d cursor) cursor { return cursor{c.events - d.events, c.bytes - d.bytes} }
-
-func parseCursor(text string) (cursor, error) {
-	events, bytes, _ := strings.Cut(text, "_")
-	e, err := strconv.Atoi(events)
-	if err != nil {
-		return cursor{}, fmt.Errorf("the gateway's Stream-Next-Offset %q is no cursor: %w", text, err)
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.partial = append(j.partial, p...)
+	for {
+		line, rest, ok := bytes.Cut(j.partial, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		j.line(line)
+		j.partial = rest
 	}
-	b, err := strconv.Atoi(bytes)
-	if err != nil {
-		return cursor{}, fmt.Errorf("the gateway's Stream-Next-Offset %q is no cursor: %w", text, err)
-	}
-	return cursor{e, b}, nil
 }
+
+func (j *journal) line(line []byte) {
+	var record struct {
+		Level string `json:"level"`
+		Msg   string `json:"msg"`
+		URL   string `json:"url"`
+		Admin string `json:"admin_url"`
+	}
+	err := json.Unmarshal(line, &record)
+	switch {
+	case err == nil && record.Msg == "recoup is ready" && j.url == "":
+		j.url, j.admin = record.URL, record.Admin
+		close(j.ready)
+	case err != nil, record.Level == "WARN", record.Level == "ERROR":
+		if j.kept = append(j.kept, string(line)); len(j.kept) > maxKept {
+			j.kept = j.kept[1:]
+		}
+	}
+}
+
+func (j *journal) urls() (url, admin string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.url, j.admin
+}
+
+// String is what was kept.
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Join(j.kept, "\n")
+}
+
+// errGone is why a demo ends whose gateway died by itself.
+var errGone = errors.New("the gateway has ended by itself")

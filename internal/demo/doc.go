@@ -1,22 +1,28 @@
-// Package demo shows, with nothing but this machine, what Recoup is for: an
-// agent is killed with SIGKILL in the middle of an answer, and a new one comes
-// back to the same answer.
+// Package demo shows what the gateway is for, in a quarter of a minute and without
+// a key or a network: 24 agents work through it when a deploy cuts most of them off
+// in mid-answer, and then the gateway itself is killed. At the end it shows what
+// was paid, what of it was of use, what the resumes saved, and whether the books
+// agree with the bill of a provider that the gateway did not write.
 //
-// The provider is the simulator; it and the gateway run in this process, on
-// free loopback ports, with a data directory that is removed at the end. The
-// agents are processes of their own ([Agent]), since only a process can be
-// killed without a chance to tidy up. There are three, one after the other:
-// the first is killed; the second makes the same call again, with the same
-// Idempotency-Key, and reads the answer from its start; the third reads by id
-// and offset only what the first had missed.
+//	cast.go      who the agents are, and what happens to them: data
+//	plan.go      the seed's part: where each is cut, and when it returns
+//	agent.go     an agent: a program that makes calls and reads answers
+//	call.go      one call, and its answer
+//	show.go      the acts, in order
+//	child.go     the gateway's process
+//	admin.go     what its admin plane says
+//	bill.go      the provider's bill
+//	report.go    all figures, as JSON
+//	verdict.go   whether they are right
+//	table.go     all figures, for people
 //
-// What is claimed at the end is checked, and [Run] fails if it isn't so:
+// The provider is internal/simulator in this process, which keeps its own bill.
+// The gateway is a process of its own, so that it can be killed. The agents are
+// goroutines with HTTP clients of their own; they know nothing but HTTP.
 //
-//   - The bytes that the second agent read, and those of the first joined with
-//     those of the third, equal the bytes that the provider sent. A witness
-//     between the provider and its socket keeps these; the gateway has no part
-//     in it.
-//   - The provider was called once, by its own bill.
+// # What a seed repeats
 //
-// Limits: one call of one dialect; and the gateway itself is not killed here.
+// Who is cut where, all answers and their lengths, and so all figures after the
+// reconciliation. Not repeated are ids, times, and what the gateway estimates
+// before it has the bill, which it learns from answers in the order of their end.
 package demo

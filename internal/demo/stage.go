@@ -1,100 +1,72 @@
 package demo
 
 import (
-	"fmt"
-	"io"
-	"strings"
-	"unicode/utf8"
+	"context"
+	"sync"
+	"sync/atomic"
 )
 
-// style is the escape sequence that begins a way of writing; plain has none.
-type style string
-
-const (
-	plain  style = ""
-	bold   style = "\x1b[1m"
-	grey   style = "\x1b[90m"
-	red    style = "\x1b[1;31m"
-	green  style = "\x1b[32m"
-	yellow style = "\x1b[33m"
-	reset        = "\x1b[0m"
-)
-
-const (
-	margin = 3
-	column = 13 // where text begins
-	width  = 84
-)
-
-// stage is where the demo is written: paragraphs of words that come one by one,
-// with a label at their side, readable in a log as on a terminal.
+// stage is where agents and the demo meet.
 type stage struct {
-	out    io.Writer
-	colour bool
-	err    error // the first
-
-	current string // label of the paragraph that is being written
-	at      int    // column; 0 at the beginning of a line
+	deploy    *barrier // all who are to be cut have read so far
+	cutOff    *barrier // all of them are cut, and the gateway has seen it
+	ready     *barrier // all who are to see the gateway die read from it
+	restarted *barrier // it is back; nobody has to arrive
+	finished  atomic.Int64
 }
 
-func (s *stage) print(st style, text string) {
-	if s.colour && st != plain {
-		text = string(st) + text + reset
-	}
-	if _, err := io.WriteString(s.out, text); err != nil && s.err == nil {
-		s.err = fmt.Errorf("print: %w", err)
-	}
+func newStage() *stage {
+	cut := count(func(r role) bool { return r.fate.cut() })
+	last := count(func(r role) bool { return r.fate == killed })
+	return &stage{deploy: newBarrier(cut), cutOff: newBarrier(cut), ready: newBarrier(last), restarted: newBarrier(0)}
 }
 
-// endLine ends the paragraph that is being written.
-func (s *stage) endLine() {
-	if s.at > 0 {
-		s.print(plain, "\n")
-	}
-	s.at, s.current = 0, ""
+// barrier holds agents until all have arrived, and the demo has opened it.
+type barrier struct {
+	mu      sync.Mutex
+	missing int
+	full    chan struct{} // closed when nobody is missing
+	open    chan struct{}
 }
 
-// say writes a line.
-func (s *stage) say(format string, args ...any) {
-	s.endLine()
-	s.print(plain, fmt.Sprintf(format, args...)+"\n")
+func newBarrier(n int) *barrier {
+	b := &barrier{missing: n, full: make(chan struct{}), open: make(chan struct{})}
+	if n == 0 {
+		close(b.full)
+	}
+	return b
 }
 
-// heading begins a part.
-func (s *stage) heading(format string, args ...any) {
-	s.endLine()
-	s.print(bold, "\n"+fmt.Sprintf(format, args...)+"\n")
+// arrive says that one more has come.
+func (b *barrier) arrive(ctx context.Context) error {
+	b.mu.Lock()
+	if b.missing--; b.missing == 0 {
+		close(b.full)
+	}
+	b.mu.Unlock()
+	return ctx.Err()
 }
 
-// mark writes a line under a paragraph.
-func (s *stage) mark(st style, format string, args ...any) {
-	s.endLine()
-	s.print(st, strings.Repeat(" ", margin)+fmt.Sprintf(format, args...)+"\n")
+// reach arrives, and waits until the barrier is opened.
+func (b *barrier) reach(ctx context.Context) error {
+	if err := b.arrive(ctx); err != nil {
+		return err
+	}
+	return b.wait(ctx)
 }
 
-// label begins a paragraph.
-func (s *stage) label(name string) {
-	s.endLine()
-	s.print(grey, strings.Repeat(" ", margin)+name+strings.Repeat(" ", max(1, column-margin-utf8.RuneCountInString(name))))
-	s.at, s.current = column, name
-}
+func (b *barrier) wait(ctx context.Context) error { return await(ctx, b.open) }
 
-// word continues the paragraph of that label, or begins one. A word brings its
-// leading blank along; where a line begins, that is dropped.
-func (s *stage) word(label string, st style, text string) {
-	if text == "" {
-		return
+// all waits until nobody is missing.
+func (b *barrier) all(ctx context.Context) error { return await(ctx, b.full) }
+
+func (b *barrier) lift() { close(b.open) }
+
+func await(ctx context.Context, c <-chan struct{}) error {
+	select {
+	case <-c:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	if s.current != label {
-		s.label(label)
-	}
-	if s.at > column && strings.HasPrefix(text, " ") && s.at+utf8.RuneCountInString(text) > width {
-		s.print(plain, "\n"+strings.Repeat(" ", column))
-		s.at = column
-	}
-	if s.at == column {
-		text = strings.TrimPrefix(text, " ")
-	}
-	s.print(st, text)
-	s.at += utf8.RuneCountInString(text)
 }

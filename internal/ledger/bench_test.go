@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // evidence is about what a history of one break and its resume takes.
@@ -45,32 +46,57 @@ func settle(b testing.TB, l *Ledger, first, n int) {
 	wg.Wait()
 }
 
-// BenchmarkPost settles attempts in books of 1,000 attempts, and in books of as
-// many as RECOUP_LEDGER_ATTEMPTS says (100,000 by default), bill, outcomes and
-// evidence together, each synced, 64 callers at a time.
-func BenchmarkPost(b *testing.B) {
-	large := 100_000
+// size is how many attempts large books have: RECOUP_LEDGER_ATTEMPTS, or 100,000.
+func size() int {
 	if n, err := strconv.Atoi(os.Getenv("RECOUP_LEDGER_ATTEMPTS")); err == nil {
-		large = n
+		return n
 	}
-	for _, size := range []int{1000, large} {
-		b.Run(fmt.Sprintf("of=%d", size), func(b *testing.B) {
-			dir := b.TempDir()
-			l := open(b, dir)
-			settle(b, l, 1, size)
-			next := size + 1
-			commits, groups := 0, 0
-			l.opts.OnCommit = func(c Commit) { commits++; groups += c.Postings }
-			for b.Loop() {
-				settle(b, l, next, 1000)
-				next += 1000
-			}
-			b.ReportMetric(float64(b.N)*1000/b.Elapsed().Seconds(), "attempts/s")
-			b.ReportMetric(float64(groups)/float64(commits), "postings/sync")
-			shut(b, l)
-			b.ReportMetric(float64(diskUse(b, dir))/float64(next), "B/attempt")
-		})
+	return 100_000
+}
+
+// BenchmarkPost settles attempts in books of 1,000 attempts and in large ones, by
+// turns, since the machine is never the same twice. Bill, outcomes and evidence are
+// posted together, each posting synced, by 64 callers at a time.
+func BenchmarkPost(b *testing.B) {
+	type books struct {
+		dir  string
+		l    *Ledger
+		next int
+		took time.Duration
 	}
+	var commits, postings int
+	fill := func(n int) *books {
+		dir := b.TempDir()
+		l := open(b, dir)
+		settle(b, l, 1, n)
+		return &books{dir: dir, l: l, next: n + 1}
+	}
+	large, small := fill(size()), fill(1000)
+	large.l.opts.OnCommit = func(c Commit) { commits++; postings += c.Postings }
+	const batch = 1000
+	for b.Loop() {
+		for _, x := range []*books{small, large} {
+			began := time.Now()
+			settle(b, x.l, x.next, batch)
+			x.took += time.Since(began)
+			x.next += batch
+		}
+	}
+	n := float64(b.N * batch)
+	b.ReportMetric(n/small.took.Seconds(), "small/s")
+	b.ReportMetric(n/large.took.Seconds(), "large/s")
+	b.ReportMetric(small.took.Seconds()/large.took.Seconds(), "large:small")
+	b.ReportMetric(float64(postings)/float64(commits), "postings/sync")
+	shut(b, large.l)
+	b.ReportMetric(float64(diskUse(b, large.dir))/float64(large.next), "B/attempt")
+	began := time.Now()
+	l := open(b, large.dir)
+	b.ReportMetric(time.Since(began).Seconds(), "s/open")
+	began = time.Now()
+	if r, err := l.Verify(context.Background(), nil); err != nil || r.Attempts != uint64(large.next-1) {
+		b.Fatal(r, err)
+	}
+	b.ReportMetric(float64(large.next)/time.Since(began).Seconds(), "verified/s")
 }
 
 func diskUse(b *testing.B, dir string) (n int64) {
@@ -87,13 +113,9 @@ func diskUse(b *testing.B, dir string) (n int64) {
 	return n
 }
 
-// BenchmarkRead measures what is done with whole books: of RECOUP_LEDGER_ATTEMPTS
-// attempts, 100,000 by default.
+// BenchmarkRead measures what is done with whole books, large ones.
 func BenchmarkRead(b *testing.B) {
-	size := 100_000
-	if n, err := strconv.Atoi(os.Getenv("RECOUP_LEDGER_ATTEMPTS")); err == nil {
-		size = n
-	}
+	size := size()
 	dir := b.TempDir()
 	l := open(b, dir)
 	settle(b, l, 1, size)

@@ -81,9 +81,10 @@ func TestRevisions(t *testing.T) {
 	}
 }
 
+// balanceOf is an account's balance of output.
 func balanceOf(l *Ledger, account string) (b Balance) {
 	for _, one := range l.Balances() {
-		if one.Account == account {
+		if one.Account == account && one.Kind == token.Output {
 			b = one
 		}
 	}
