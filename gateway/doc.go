@@ -14,8 +14,16 @@
 //	             the first connection and a resume are the same function
 //	stream.go    who owns a stream, and what happens when nobody does
 //
+// and what is done beside it:
+//
+//	usage.go     the usage report that the client did not ask for
+//	missed.go    calls that buy again what an earlier one broke off
+//	totals.go    the books as metrics; booksjson.go, as part of a status
+//
 // The rest: api.go and cursor.go are /recoup/streams, passthrough.go is all that
-// is not drained, orphans.go the caps, gateway.go start, end and recovery.
+// is not drained, orphans.go the caps, held.go the streams in use, gateway.go
+// start, end and recovery. What a stream cost is settled by internal/settle, off
+// this way.
 //
 // Guarantees: a reader is given an event only after the log has committed it.
 // Bytes arrive as the provider sent them. A stream that has no terminal event

@@ -365,7 +365,7 @@ func (s *Settler) post(l *streamlog.Stream, r *reading, over bool) (books.Books,
 	}
 	p.Attempt = a
 	if known {
-		p.Bill, p.Revision = nil, row.Current.Number
+		p.Bill, p.Revision, p.Reason = nil, row.Current.Number, row.Current.Reason
 	}
 	_, err = s.ledger.Post(p)
 	return b, err
@@ -414,7 +414,7 @@ func (s *Settler) settleLost(id streamlog.ID) error {
 		if err != nil {
 			return err
 		}
-		p.Attempt, p.Bill, p.Revision = row.Attempt, nil, row.Current.Number
+		p.Attempt, p.Bill, p.Revision, p.Reason = row.Attempt, nil, row.Current.Number, row.Current.Reason
 		if _, err := s.ledger.Post(p); err != nil {
 			return err
 		}
