@@ -14,6 +14,7 @@ import (
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/settle"
 	"github.com/recoup-gateway/recoup/internal/token"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 func TestReportedAttemptsEqualTheBill(t *testing.T) {
@@ -55,6 +56,14 @@ func (s *site) standsUnexplained(want string) {
 	u := s.books.Totals().Unexplained
 	if len(u) != 1 || u[0].Amount.String() != want {
 		s.Errorf("unexplained %+v, want $%s", u, want)
+	}
+	sum, err := audit.Sum(s.Context(), s.books)
+	accounts := pricing.Sum{}
+	for _, a := range sum.Accounts {
+		accounts = accounts.Plus(a.USD)
+	}
+	if err != nil || sum.Unexplained.String() != want || sum.Billed.USD != accounts || sum.Imbalance != 0 {
+		s.Errorf("billed $%s and unexplained $%s, the accounts come to $%s, out of balance by %d; %v", sum.Billed.USD, sum.Unexplained, accounts, sum.Imbalance, err)
 	}
 }
 

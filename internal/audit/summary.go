@@ -20,7 +20,9 @@ type Summary struct {
 	Missed    Missed              `json:"missed"`
 	Net       pricing.Sum         `json:"net_usd"` // saved less overhead
 	Imbalance int64               `json:"imbalance_tokens"`
-	ByModel   map[string]*Model   `json:"by_model"`
+	// Unexplained is what providers' bills have beyond Billed, and nothing explains.
+	Unexplained pricing.Sum       `json:"unexplained_usd"`
+	ByModel     map[string]*Model `json:"by_model"`
 
 	// Evidence is what the bill rests on: "reported", "reconciled", "estimated".
 	Evidence map[string]*Part `json:"evidence"`
@@ -169,6 +171,9 @@ func (s *Summary) add(b ledger.Balance) {
 	switch family {
 	case "provider": // what is owed is negative
 		s.bill(b.Model, b.Kind, -b.Tokens, pricing.Sum{}.Minus(b.Amount))
+	case "unexplained": // which the provider's account has too
+		s.Unexplained = s.Unexplained.Plus(b.Amount)
+		s.bill(b.Model, b.Kind, 0, pricing.Sum{}.Minus(b.Amount))
 	case "price_variance":
 		s.bill(b.Model, b.Kind, 0, pricing.Sum{}.Minus(b.Amount))
 	case pending:
