@@ -18,11 +18,12 @@ import (
 const (
 	// linger is how long a stream that has ended is left alone: its connections
 	// end a moment later, and then one look does for both.
-	linger = 20 * time.Millisecond
+	linger = 10 * time.Millisecond
 
-	// hands is how many streams are settled at one time. They share the ledger's
-	// syncs.
-	hands = 16
+	// gather is the time from one batch of streams to the next, and hands how many
+	// of a batch are settled at once: those share the ledger's syncs.
+	gather = 100 * time.Millisecond
+	hands  = 64
 
 	// retryAfter is when a stream that could not be settled is looked at again.
 	retryAfter = 10 * time.Second
@@ -59,6 +60,7 @@ type Settler struct {
 	hurry   int                                // callers of Flush
 	quiet   *sync.Cond                         // signalled when state gets empty
 	queue   []due                              // to be looked at, soonest first
+	batch   time.Time                          // when the next of them may be
 	state   map[streamlog.ID]state             // those in the queue or in hand
 	held    map[streamlog.ID]*streamlog.Stream // of those, the ones in memory when they were told of: it is cheap to keep them there
 	open    map[streamlog.ID]*Open             // ended, and not settled
@@ -204,7 +206,7 @@ func (s *Settler) next() (id streamlog.ID, wait time.Duration, over bool) {
 	if !s.closing {
 		s.expire()
 	}
-	if len(s.queue) > 0 && (s.closing || s.hurry > 0 || !now.Before(s.queue[0].at)) {
+	if len(s.queue) > 0 && (s.closing || s.hurry > 0 || !now.Before(s.queue[0].at) && !now.Before(s.batch)) {
 		id = s.queue[0].id
 		s.queue = s.queue[1:]
 		s.state[id] = inHand
@@ -213,9 +215,12 @@ func (s *Settler) next() (id streamlog.ID, wait time.Duration, over bool) {
 	if s.closing {
 		return id, 0, true
 	}
+	if !now.Before(s.batch) {
+		s.batch = now.Add(gather)
+	}
 	wait = time.Minute // the retention may have been changed
 	if len(s.queue) > 0 {
-		wait = min(wait, s.queue[0].at.Sub(now))
+		wait = min(wait, max(s.queue[0].at.Sub(now), s.batch.Sub(now)))
 	}
 	if len(s.later) > 0 {
 		wait = min(wait, s.later[0].at.Add(s.log.Retention()).Sub(now))
