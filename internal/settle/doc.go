@@ -6,8 +6,11 @@
 //	count.go    the visible text is counted, where a position is needed
 //	facts.go    what the provider bills, as it reported it or as estimated
 //	posting.go  books become a posting
-//	settler.go  when: a bill when an attempt has ended, outcomes when nothing
-//	            can change them any more
+//	settle.go   what is posted of a stream: a bill when its attempt has ended,
+//	            outcomes when nothing can change them any more
+//	settler.go  when it is looked at
+//	view.go     the books of one stream, as they are now
+//	learn.go    estimates get better by what providers report
 //
 // All of it is computed from what is durable in the log, never from memory, so
 // that a crash needs no code of its own: after it, the same functions run over

@@ -25,6 +25,8 @@ type Evidence struct {
 	Stated   string        `json:"stated,omitempty"`   // the cost as the provider states it, in US dollars
 	Factor   float64       `json:"factor,omitempty"`   // reported per counted token, where that was used
 	Samples  int64         `json:"samples,omitempty"`  // answers that it was learnt from
+
+	shown bool // the reasoning, so none of it is hidden
 }
 
 // Bases say what the figures of input and output rest on.
@@ -47,20 +49,22 @@ func (r *reading) billed() bool {
 }
 
 // evidence is what the provider bills for the attempt, as it reported it, or
-// else as it can be estimated, with what happened to it.
-func (s *Settler) evidence(l *streamlog.Stream, r *reading) (*Evidence, error) {
+// else as it can be estimated, with what happened to it. An answer that need not
+// be counted is, if something is to be learnt from it.
+func (s *Settler) evidence(l *streamlog.Stream, r *reading, learn bool) (*Evidence, error) {
 	e := &Evidence{}
 	f := &e.History.Facts
 	f.Events, f.Terminal, f.Streamed = r.events, r.terminal, r.header.Streamed
 	f.OnCancel, f.Reclaimable = r.header.Policy.OnCancel, r.header.Policy.Reclaimable
 	var c counted
-	if r.mustCount() || s.samples.want(r) {
+	if r.mustCount() || learn && s.samples.want(r) {
 		var err error
 		if c, err = count(l, r); err != nil {
 			return nil, err
 		}
 		f.Visible = c.visible
 	}
+	e.shown = c.thought
 	s.output(e, r, c)
 	if r.terminal < 0 {
 		received := f.Output // what is billed beyond that is for the bill to say
@@ -75,7 +79,9 @@ func (s *Settler) evidence(l *streamlog.Stream, r *reading) (*Evidence, error) {
 	if cost, err := pricing.ParseDollars(r.usage.CostUSD); err == nil && r.usage.CostUSD != "" {
 		e.Stated = cost.String()
 	}
-	s.learn(r, c)
+	if learn {
+		s.learn(r, c)
+	}
 	return e, nil
 }
 
@@ -109,6 +115,7 @@ func (s *Settler) output(e *Evidence, r *reading, c counted) {
 	f := &e.History.Facts
 	if n, ok := r.usage.Output.Get(); ok && r.final {
 		f.Output, e.Output, e.Bases.Output = n, token.Exactly(n), token.Reported
+		f.AudioOut = min(r.usage.AudioOut.Or(0), n)
 		if !c.thought {
 			f.Hidden = min(r.usage.Reasoning.Or(0), n)
 		}

@@ -55,11 +55,14 @@ func saving(s books.Saving) ledger.Saving {
 	return ledger.Saving{InputTokens: s.InputTokens, OutputTokens: s.OutputTokens, Input: s.Input, Output: s.Output}
 }
 
+// number is that of the attempt within its stream, from 1.
+func (r *reading) number() int { return max(r.attempt.Number, 1) }
+
 // attempt describes the attempt of a reading to the ledger.
 func (s *Settler) attempt(r *reading) ledger.Attempt {
 	h := r.header
 	a := ledger.Attempt{
-		Stream: ledger.ID(h.ID), Number: max(r.attempt.Number, 1), Provider: h.Provider, AskedModel: h.Model, Model: s.Label(h.Provider, r.model()),
+		Stream: ledger.ID(h.ID), Number: r.number(), Provider: h.Provider, AskedModel: h.Model, Model: s.Label(h.Provider, r.model()),
 		Endpoint: h.Endpoint, Streamed: h.Streamed, ServiceTier: r.usage.ServiceTier, Tags: h.Tags,
 		At: h.Accepted,
 	}

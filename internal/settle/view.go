@@ -28,7 +28,7 @@ func (s *Settler) View(l *streamlog.Stream) (*View, error) {
 	if err != nil || !r.billed() {
 		return nil, err
 	}
-	v := &View{Attempt: max(r.attempt.Number, 1), Revision: -1}
+	v := &View{Attempt: r.number(), Revision: -1}
 	row, err := s.ledger.Get(ledger.ID(r.header.ID), v.Attempt)
 	switch {
 	case err == nil:
@@ -52,7 +52,7 @@ func (s *Settler) View(l *streamlog.Stream) (*View, error) {
 
 // current is the evidence of what is not settled.
 func (s *Settler) current(l *streamlog.Stream, r *reading, v *View, row ledger.Row) error {
-	e, err := s.evidence(l, r)
+	e, err := s.evidence(l, r, false)
 	if err != nil {
 		return err
 	}
