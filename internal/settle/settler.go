@@ -3,6 +3,7 @@ package settle
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -126,7 +127,12 @@ func (s *Settler) enqueue(id streamlog.ID, in time.Duration) {
 		return
 	}
 	s.state[id] = queued
-	s.queue = append(s.queue, due{id, s.now().Add(in)})
+	at := s.now().Add(in)
+	i := len(s.queue)
+	for i > 0 && s.queue[i-1].at.After(at) { // almost always it is the last
+		i--
+	}
+	s.queue = slices.Insert(s.queue, i, due{id, at})
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -281,12 +287,12 @@ func (s *Settler) take(id streamlog.ID) {
 			s.enqueue(waiting, 0)
 		}
 		delete(s.missed, id)
-		return
-	}
-	known := s.open[id] != nil
-	s.open[id] = &left.Open
-	if !known && !left.over { // else its last reader will tell
-		s.later = append(s.later, due{id, left.ended})
+	default:
+		known := s.open[id] != nil
+		s.open[id] = &left.Open
+		if !known && !left.over { // else its last reader will tell
+			s.later = append(s.later, due{id, left.ended})
+		}
 	}
 	if more && !s.closing {
 		s.enqueue(id, linger)
