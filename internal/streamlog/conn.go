@@ -55,7 +55,7 @@ func (s *Stream) drop(c *Conn) {
 func (c *Conn) ID() uint32 { return c.id }
 
 // Delivered notes that all events before index have been written to the
-// connection. The mark rides on the stream's next commit.
+// connection. The mark rides on the next record of the stream, and stands before it.
 func (c *Conn) Delivered(index uint64) { c.delivered.Store(index) }
 
 // Position is the index before which all has been written.

@@ -117,12 +117,7 @@ func (s *Stream) Append(events []Event) error {
 		if s.ending {
 			return ErrEnded
 		}
-		for _, c := range s.conns { // first: what they have, they had before these events were there
-			if to := c.delivered.Load(); to > c.marked {
-				c.marked = to
-				s.put(Mark{Kind: MarkDelivered, Conn: c.id, Index: to}.record(at))
-			}
-		}
+		s.putDelivered(at) // first: what they have, they had before these events were there
 		for _, e := range events {
 			s.put(record{kind: e.kind(), at: at, body: e.Data})
 		}
@@ -227,7 +222,8 @@ func (s *Stream) summary(end *End) summary {
 	return summary{Header: s.header, Head: s.given, Retries: s.asked, End: end}
 }
 
-// Mark records m without waiting for its commit.
+// Mark records m, after how far the connections have got, without waiting for its
+// commit.
 func (s *Stream) Mark(m Mark) error { return s.mark(&op{stream: s}, m) }
 
 func (s *Stream) mark(o *op, m Mark) error {
@@ -235,9 +231,20 @@ func (s *Stream) mark(o *op, m Mark) error {
 		return s.damaged // a record would have to follow on one that is lost
 	}
 	return s.submit(o, time.Now(), func(at uint32) error {
+		s.putDelivered(at)
 		s.put(m.record(at))
 		return nil
 	})
+}
+
+// putDelivered marks how far the connections have got, where that is news.
+func (s *Stream) putDelivered(at uint32) {
+	for _, c := range s.conns {
+		if to := c.delivered.Load(); to > c.marked {
+			c.marked = to
+			s.put(Mark{Kind: MarkDelivered, Conn: c.id, Index: to}.record(at))
+		}
+	}
 }
 
 // since is the time of a record: milliseconds since the stream was accepted.
