@@ -66,8 +66,9 @@ func (r *runner) books(ctx context.Context) (_ []RelayResult, err error) {
 		for i := range of {
 			i = (i + round) % len(of)
 			r.say("books, round %d of %d: %s", round+1, r.plan.rounds, targets[i].name)
+			stop := r.profile(ctx, targets[i], loadWhole, round)
 			one, err := r.whole(ctx, targets[i], a)
-			if err != nil {
+			if err := errors.Join(err, stop()); err != nil {
 				return nil, fmt.Errorf("%s: %w", targets[i].name, err)
 			}
 			of[i].rounds = append(of[i].rounds, one)

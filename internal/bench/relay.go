@@ -259,12 +259,12 @@ func (r *runner) profile(ctx context.Context, t *target, load string, round int)
 		return func() error { return nil }
 	}
 	d := time.Second // a profile has whole seconds, and a round flat out is hardly longer
-	if load == loadPaced {
+	if load != loadFlatOut {
 		d = r.pacedLead() + r.plan.pacedTime
 	}
 	done := make(chan error, 1)
 	go func() {
-		name := fmt.Sprintf("%s-%d.pprof", strings.ReplaceAll(load, " ", "-"), round)
+		name := fmt.Sprintf("%s-%d.pprof", strings.NewReplacer(" ", "-", ",", "").Replace(load), round)
 		f, err := os.Create(filepath.Join(r.opts.ProfileDir, name))
 		if err == nil {
 			err = errors.Join(t.proc.profile(ctx, d, f), f.Close())
