@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/internal/simulator"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/metrics"
 )
 
 // TestWorkedExamples are those of the design's section 7.5, from HTTP to the
@@ -233,5 +235,54 @@ func TestAnObserverDoesNotHoldUpTheBooks(t *testing.T) {
 	s.expire()
 	if got := s.books(r.id); !got.Settled || !strings.HasPrefix(got.String(), "wasted/abandoned 20;") {
 		t.Errorf("booked as %s", got)
+	}
+}
+
+// TestMetricsOfTheBooks: the counters are the ledger's totals, before and after a
+// restart, and all of a pair's are there from the start.
+func TestMetricsOfTheBooks(t *testing.T) {
+	s := newSite(t)
+	s.sim.Next(simulator.Script{Tokens: 1500, Input: 2000, StallAfterEvents: role + 600})
+	r := s.call(chatPath, bookBody, keyed).read(role + 600)
+	series := func(name string) (n int, sum float64) {
+		families, err := s.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if f.GetName() == name {
+					n++
+					sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+				}
+			}
+		}
+		return n, sum
+	}
+	// 3 + 6 + 7 causes of the three outcomes, reported and estimated; for cost in two directions.
+	for name, want := range map[string]int{metrics.NameOutputTokens: 32, metrics.NameCost: 64, metrics.NameInputTokens: 24, metrics.NameOverhead: 3, metrics.NameMissed: 2} {
+		if n, sum := series(name); n != want || sum != 0 {
+			t.Errorf("%s: %d series, sum %v; want %d, 0", name, n, sum, want)
+		}
+	}
+	r.leave()
+	if _, atRisk := series(metrics.NameAtRiskTokens); atRisk <= 0 {
+		t.Error("an answer that nobody reads is not at risk")
+	}
+	again := s.call(chatPath, bookBody, keyed)
+	s.release(0)
+	again.rest()
+	s.expire()
+	want := map[string]float64{
+		metrics.NameOutputTokens: 1500, metrics.NameInputTokens: 2000, metrics.NameCost: 0.055, metrics.NameSaved: 0.01936, metrics.NameSavedUpper: 0.028,
+		metrics.NameSavedTokens: 2600, metrics.NameOverhead: 0, metrics.NamePendingTokens: 0, metrics.NameAtRisk: 0, metrics.NameLedgerImbalance: 0,
+	}
+	for range 2 {
+		for name, want := range want {
+			if _, got := series(name); math.Abs(got-want) > 1e-12 {
+				t.Errorf("%s is %v, want %v", name, got, want)
+			}
+		}
+		s.restart()
 	}
 }
