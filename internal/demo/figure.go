@@ -36,13 +36,6 @@ func percent(part, whole pricing.Sum) string {
 	return fmt.Sprintf("%.1f %%", 100*part.Dollars()/whole.Dollars())
 }
 
-func share(part, whole int64) string {
-	if whole == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(whole))
-}
-
 func plural(n int64, one, more string) string {
 	if n == 1 {
 		return "1 " + one

@@ -96,9 +96,9 @@ func TestTable(t *testing.T) {
 		"│   for answers that were used                    │    $0.0022 │   3.4 % │           600 │",
 		"│   answer unusable: read, but not to its end     │    $0.0280 │",
 		"│   never received by anyone                      │    $0.0124 │",
-		"+$0.0194", "-$0.0120", "+$0.0074", "at most it is $0.0280", "Missed: 1 call asked again",
-		"│ gpt-5.5-mini │         $2 * │", "costs 15 times as much on gpt-5.5 as on gpt-5.5-mini", "$0.0450 or $0.0030", "* a placeholder",
-		"written before the provider stopped", "24 agents", "cut 16 of them off", "11 came back", "4 never came back",
+		"+$0.0194", "-$0.0120", "+$0.0074", "With fresh input: $0.0280", "Missed: 1 agent bought an answer again",
+		"│ gpt-5.5-mini │          $2 * │", "costs 15 times as much on gpt-5.5 as on gpt-5.5-mini", "$0.0450 or $0.0030", "* a placeholder",
+		"written before the provider stopped", "24 agents", "16  were cut off by a deploy", "11 came back", "4 never came\n",
 		"The books balance and agree with the provider's bill, request by request, to the token.",
 	} {
 		if !strings.Contains(text, part) {

@@ -19,7 +19,7 @@ import (
 // headings are bold.
 func (r *Report) WriteTable(w io.Writer, colour bool) error {
 	p := &page{colour: colour}
-	p.story()
+	p.story(r)
 	p.money(r)
 	p.models(r)
 	p.causes(r)
@@ -58,18 +58,19 @@ func (p *page) table(words int, header table.Row, rows []table.Row) {
 	fmt.Fprintln(p, t.Render())
 }
 
-func (p *page) story() {
-	cut := count(func(r role) bool { return r.fate.cut() })
-	back := count(func(r role) bool { return r.fate == byKey || r.fate == byID })
-	last := count(func(r role) bool { return r.fate == killed })
+func (p *page) story(r *Report) {
+	of := func(fates ...fate) int { return count(func(r role) bool { return slices.Contains(fates, r.fate) }) }
 	p.heading("What happened")
-	fmt.Fprintf(p, `%d agents worked through the gateway. A deploy cut %d of them off in mid-answer:
-%d came back to the same answer, %d never came back, one had no way to come back and asked
-again. Of the others one cancelled, and one had a provider that failed and asked again.
-Then the gateway itself was killed under the last %d, and started again; they asked again.
+	fmt.Fprintf(p, `%d agents worked through the gateway, some in several rounds, with %d requests in all.
+  %2d  were cut off by a deploy, in mid-answer: %d came back to the same answer, %d never came
+      back, and %d had sent no key to come back with, and asked again
+  %2d  cancelled; %d had a provider that failed, and asked again
+  %2d  were reading when the gateway itself was killed and started again; they asked again
+  %2d  finished undisturbed
 Shortened for this demo: an answer nobody reads is given up after %v (usually 60s), and
 kept for %v after its end (usually 15m).
-`, size(), cut, back, cut-back-1, last, OrphanGrace, Retention)
+`, size(), r.ProviderBill.Requests, count(func(r role) bool { return r.fate.cut() }), of(byKey, byID), of(away, graced), of(keyless),
+		of(cancels), of(upstream), of(killed), of(steady), OrphanGrace, Retention)
 }
 
 // money is the table that a manager reads.
@@ -96,21 +97,25 @@ func (p *page) money(r *Report) {
 	}
 	rows = append(rows,
 		table.Row{"Avoided by resumes, not bought twice (estimate)", "+" + dollars(r.Saved.USD), percent(r.Saved.USD, paid), humanize.Comma(r.Saved.OutputTokens)},
-		table.Row{"Caused by the gateway (part of the above)", dollars(pricing.Sum{}.Minus(cost.USD)), percent(cost.USD, paid), humanize.Comma(cost.Tokens)},
-		table.Row{"Net: avoided less caused", signed(r.Net), percent(r.Net, paid), ""},
+		table.Row{"Caused by the gateway (part of what was paid)", dollars(pricing.Sum{}.Minus(cost.USD)), percent(cost.USD, paid), humanize.Comma(cost.Tokens)},
+		table.Row{"Net: avoided less caused", signed(r.Net), percent(r.Net, paid), humanize.Comma(r.Saved.OutputTokens - cost.Tokens)},
 	)
 	p.table(1, table.Row{"", "US dollars", "of paid", "output tokens"}, rows)
-	fmt.Fprintf(p, "Dollars include the input. Avoided: who comes back would have asked again from the start\n"+
-		"without the gateway. That is the careful figure; at most it is %s.\n", dollars(r.Saved.Upper))
+	fmt.Fprintf(p, `Dollars include the input, tokens don't; parts are rounded each by itself.
+Avoided: without the gateway, whoever came back would have asked again from the start, for what
+it had been given live, with its input from the provider's cache. With fresh input: %s.
+`, dollars(r.Saved.Upper))
 	for _, o := range []struct{ kind, words string }{
-		{"crash", "answers that died with the gateway"}, {"unclaimed", "text generated for agents that never came back"}, {"retry", "asked again by the gateway itself"},
+		{"crash", "answers that died with the gateway, input included"},
+		{"unclaimed", "text that it let be written on for agents that never came back"}, {"retry", "asked again by the gateway itself"},
 	} {
 		if had := r.Overhead[o.kind]; had != (overhead{}) {
 			fmt.Fprintf(p, "Caused by the gateway: %s for %s.\n", dollars(had.USD), o.words)
 		}
 	}
 	if r.Missed.Calls > 0 {
-		fmt.Fprintf(p, "Missed: %s asked again for what was begun already, at a cost of about %s.\n", plural(r.Missed.Calls, "call", "calls"), dollars(r.Missed.USD))
+		fmt.Fprintf(p, "Missed: %s bought an answer again that could have been continued, had it sent a key; the\nfirst had cost about %s, which is in the waste above.\n",
+			plural(r.Missed.Calls, "agent", "agents"), dollars(r.Missed.USD))
 	}
 }
 
@@ -146,15 +151,15 @@ func (p *page) models(r *Report) {
 		}
 		rows = append(rows, table.Row{name, "$" + outputRate(id).String() + mark, humanize.Comma(m.OutputTokens), humanize.Comma(delivered), dollars(m.USD), each, dollars(m.SavedUSD)})
 	}
-	p.table(1, table.Row{"", "price per 1M", "billed", "delivered", "paid", "per 1K delivered", "avoided"}, rows)
+	p.table(1, table.Row{"", "output per 1M", "billed", "used", "paid", "paid per 1K used", "avoided"}, rows)
 	if len(rates) == 2 && rates[1] > 0 {
-		fmt.Fprintf(p, "The same lost answer costs %.0f times as much on %s as on %s:\n1,500 tokens are %s or %s.\n",
+		fmt.Fprintf(p, "The output of a lost answer costs %.0f times as much on %s as on %s:\n1,500 tokens are %s or %s.\n",
 			float64(rates[0])/float64(rates[1]), rows[0][0], rows[1][0], answerOf(rates[0]), answerOf(rates[1]))
 	}
 	if placeholder {
 		fmt.Fprintln(p, "* a placeholder, not a published price.")
 	}
-	fmt.Fprintln(p, "Per 1K delivered: all that was paid, input and waste included, for 1,000 tokens that arrived.")
+	fmt.Fprintln(p, "Per 1K used: all that was paid, input and waste included, per 1,000 tokens that were used.")
 }
 
 // dearest are the models, that with the highest price of output first.
@@ -216,22 +221,26 @@ var becauses = []struct{ outcome, cause, words string }{
 }
 
 func (p *page) causes(r *Report) {
-	p.heading("What became of each output token, and why")
+	p.heading("What became of it, and why")
 	var rows []table.Row
 	for _, b := range becauses {
 		var usd pricing.Sum
 		var tokens int64
 		for _, a := range r.accounts {
-			if a.Direction == "output" && a.Outcome == b.outcome && a.Cause == b.cause {
+			if a.Outcome != b.outcome || a.Cause != b.cause {
+				continue
+			}
+			usd = usd.Plus(a.USD)
+			if a.Direction == "output" {
 				tokens += a.Tokens
-				usd = usd.Plus(a.USD)
 			}
 		}
-		if tokens > 0 {
-			rows = append(rows, table.Row{b.words, humanize.Comma(tokens), share(tokens, r.Billed.OutputTokens), dollars(usd)})
+		if usd.Sign() > 0 || tokens > 0 {
+			rows = append(rows, table.Row{b.words, dollars(usd), percent(usd, r.Billed.USD), humanize.Comma(tokens)})
 		}
 	}
-	p.table(1, table.Row{"", "output tokens", "of billed", "US dollars"}, rows)
+	p.table(1, table.Row{"", "US dollars", "of paid", "output tokens"}, rows)
+	fmt.Fprintln(p, "The input of a request stands where most of its output does.")
 }
 
 // bills puts the provider's bill beside the books.
@@ -242,18 +251,19 @@ func (p *page) bills(r *Report) {
 	}
 	p.table(1, table.Row{"", "requests", "input tokens", "output tokens", "US dollars"}, []table.Row{
 		row("the provider's bill", r.ProviderBill.Requests, r.ProviderBill.billed),
-		row("the books before they saw it", r.before.attempts(), r.before.Billed),
-		row("the books after the reconciliation", r.attempts, r.Billed),
+		row("the books by themselves", r.before.attempts(), r.before.Billed),
+		row("the books after the bill was compared", r.attempts, r.Billed),
 	})
 }
 
 func (p *page) conclusion(r *Report) {
 	c := r.Reconciliation
-	fmt.Fprintf(p, `%s reported by the provider itself. %s broken off before it could, and had been
-estimated from what was sent: together they were %s off, and are corrected.
-`, plural(int64(c.Reported), "request was", "requests were"), plural(int64(c.Estimated), "was", "were"), plural(c.Difference, "token", "tokens"))
 	wrong := r.wrong()
 	if len(wrong) == 0 {
+		fmt.Fprintf(p, `%s reported by the provider itself, and agreed unaided. %s broken off before
+that, and had been estimated from the text: %s over and under, all within the bounds
+that were stated, and corrected.
+`, plural(int64(c.Reported), "request was", "requests were"), plural(int64(c.Estimated), "was", "were"), plural(c.Difference, "token", "tokens"))
 		p.heading("The books balance and agree with the provider's bill, request by request, to the token.")
 		return
 	}
