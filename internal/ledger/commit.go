@@ -174,7 +174,7 @@ func (l *Ledger) commit(ops []*op) error {
 	if err := txn.Commit(); err != nil {
 		return fmt.Errorf("ledger: commit: %w", err)
 	}
-	if l.logger.unsynced.Load() {
+	if l.logger.Unsynced() {
 		return errors.New("ledger: commit: the value log can't be synced")
 	}
 	if err := l.anchor.write(head); err != nil {

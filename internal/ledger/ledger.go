@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/recoup-gateway/recoup/internal/badgerfile"
 )
 
 // Options are how a ledger is opened. The zero value is good.
@@ -28,12 +29,12 @@ type Ledger struct {
 	dir      string
 	lockFile *os.File
 	db       *badger.DB
-	logger   *badgerLogger
+	logger   *badgerfile.Logger
 	cleanUp  func() error // removes the copy that is read; or nil
 	anchored Head         // what the anchor said when the ledger was opened
 	noAnchor error        // or why it said nothing; only if readOnly
 
-	unscrubbed []tableFile // by Open; the newest first
+	unscrubbed []badgerfile.Table // by Open; the newest first
 
 	queue   queue
 	keyed   keyedLocks
@@ -124,24 +125,3 @@ func (l *Ledger) release() error {
 	}
 	return errors.Join(errs...)
 }
-
-// badgerLogger passes on what Badger thinks worth a warning. It also listens: a
-// failed sync of the value log is logged before the commit that wanted it returns,
-// and returned by nobody.
-type badgerLogger struct {
-	log      *slog.Logger
-	unsynced atomic.Bool
-}
-
-func (l *badgerLogger) Errorf(f string, a ...any) {
-	if strings.Contains(f, "curlf sync") {
-		l.unsynced.Store(true)
-	}
-	l.log.Error("badger", "message", strings.TrimSpace(fmt.Sprintf(f, a...)))
-}
-
-func (l *badgerLogger) Warningf(f string, a ...any) {
-	l.log.Warn("badger", "message", strings.TrimSpace(fmt.Sprintf(f, a...)))
-}
-func (l *badgerLogger) Infof(string, ...any)  {}
-func (l *badgerLogger) Debugf(string, ...any) {}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/recoup-gateway/recoup/internal/badgerfile"
 )
 
 func TestParallelPostsShareSyncs(t *testing.T) {
@@ -161,7 +163,7 @@ func TestAnotherFormat(t *testing.T) {
 
 func edit(t testing.TB, dir string, fn func(*badger.Txn) error) {
 	t.Helper()
-	l := &Ledger{logger: &badgerLogger{log: quiet}}
+	l := &Ledger{logger: badgerfile.NewLogger(quiet)}
 	db, err := badger.Open(l.badgerOptions(filepath.Join(dir, databaseName)))
 	if err != nil {
 		t.Fatal(err)

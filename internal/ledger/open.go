@@ -13,6 +13,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/recoup-gateway/recoup/internal/badgerfile"
 )
 
 const (
@@ -45,7 +47,7 @@ func prepare(dir string, opts Options) (*Ledger, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	l := &Ledger{opts: opts, dir: dir, closing: make(chan struct{}), logger: &badgerLogger{log: opts.Logger}}
+	l := &Ledger{opts: opts, dir: dir, closing: make(chan struct{}), logger: badgerfile.NewLogger(opts.Logger)}
 	l.queue.filled.L = &l.queue.mu
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("ledger: data directory: %w", err)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/recoup-gateway/recoup/internal/badgerfile"
 )
 
 // A bucket is one Badger database: the streams that were accepted while it was
@@ -20,7 +22,7 @@ type bucket struct {
 	dir    string
 	start  time.Time
 	db     *badger.DB
-	logger *badgerLogger
+	logger *badgerfile.Logger
 	hurt   bool // a table has damaged blocks
 
 	// owned by the writer
@@ -94,15 +96,11 @@ func responseKey(p Hash, responseID string) []byte {
 // openBucket opens or creates the database in dir. Journal groups and blocks go
 // to the value log, where nothing rewrites them; the LSM tree holds the keys.
 func openBucket(dir string, start time.Time, opts Options, fresh bool) (*bucket, error) {
-	listed, err := checkManifest(dir)
+	hurt, err := checkTables(dir)
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	hurt, err := checkTables(dir, listed)
-	if err != nil {
-		return nil, openError(dir, err)
-	}
-	logger := &badgerLogger{log: opts.Logger}
+	logger := badgerfile.NewLogger(opts.Logger)
 	o := badger.DefaultOptions(dir).
 		WithSyncWrites(opts.SyncWrites).
 		WithMemTableSize(8 << 20).

@@ -152,7 +152,7 @@ func (l *Log) commit(b *bucket, ops []*op) error {
 	if err := txn.Commit(); err != nil {
 		return fmt.Errorf("streamlog: commit: %w", err)
 	}
-	if b.logger.unsynced.Load() {
+	if b.logger.Unsynced() {
 		return errors.New("streamlog: commit: the value log can't be synced")
 	}
 	if len(payload) > 0 {
