@@ -221,6 +221,9 @@ func openBlock(frame []byte) (block, error) {
 		return block{}, c.err
 	}
 	c.b = payload
+	if n := b.to.rec - b.from.rec; n <= uint64(len(payload)) { // what is said is not yet believed
+		b.records = make([]record, 0, n)
+	}
 	p := b.from
 	for c.err == nil && len(c.b) > 0 {
 		r := c.record()

@@ -9,6 +9,8 @@ import (
 // ErrWait says that a reader has all there is so far: wait for Ready.
 var ErrWait = errors.New("streamlog: nothing new yet")
 
+const minRecord = 64 // bytes of most events, at least: room for more is not made at once
+
 const maxReadAhead = 256 << 10 // bytes of blocks that a reader holds at the most, but for the last one
 
 // Reader reads a stream's events from some index on: first what is stored,
@@ -189,6 +191,9 @@ func (r *Reader) fillFromBlocks(shown uint64) error {
 	}
 	if !ok || blk.to.rec <= r.next || blk.from.rec > r.next {
 		return fmt.Errorf("%w: stream %s has no record %d", ErrDamaged, s.header.ID, r.next)
+	}
+	if room := shown - r.next; uint64(cap(r.ahead)) < room && room <= maxReadAhead/minRecord {
+		r.ahead = make([]record, 0, room)
 	}
 	r.ahead = append(r.ahead[:0], blk.records[r.next-blk.from.rec:]...)
 	size := int(blk.to.offset - blk.from.offset)
