@@ -10,6 +10,7 @@
 //	            outcomes when nothing can change them any more
 //	settler.go  when it is looked at
 //	view.go     the books of one stream, as they are now
+//	lost.go     streams of which the log has nothing left
 //	learn.go    estimates get better by what providers report
 //
 // All of it is computed from what is durable in the log, never from memory, so

@@ -1,8 +1,12 @@
 package settle
 
 import (
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
@@ -13,6 +17,10 @@ import (
 // unlimited is how long an answer can be where the call doesn't say, in tokens:
 // what the models of this time can at most.
 const unlimited = 128_000
+
+// believable is the most tokens that an attempt can have. What a provider reports
+// beyond is nonsense, as is what a client allows it, and could not be booked.
+const believable = 1 << 25
 
 // Evidence is what stands behind a posting, and is stored with it: enough to
 // reckon it again, with other figures where the provider's bill has some.
@@ -152,11 +160,11 @@ func (s *Settler) output(e *Evidence, r *reading, c counted) {
 
 // limit is how much output the attempt can have at most.
 func (s *Settler) limit(r *reading) int64 {
-	n := r.header.MaxTokens
+	n := min(r.header.MaxTokens, believable)
 	if n <= 0 {
 		n = unlimited
 	}
-	return n * int64(max(r.header.Choices, 1))
+	return min(n*int64(min(max(r.header.Choices, 1), believable)), believable)
 }
 
 // waited is the time in which the provider can have thought: until it showed
@@ -179,7 +187,7 @@ func (s *Settler) input(e *Evidence, r *reading) {
 	f.Input = map[token.Kind]int64{}
 	total, known := r.usage.InputTotal().Get()
 	if !known {
-		e.Input, e.Bases.Input = s.factors.Input(r.model(), r.header.BodyBytes), token.Bounded
+		e.Input, e.Bases.Input = s.factors.Input(r.model(), r.header.BodyBytes).AtMost(believable), token.Bounded
 		if r.head == nil || r.head.Status/100 != 2 {
 			e.Input.Low, e.Input.Point = 0, 0
 		}
@@ -200,11 +208,26 @@ func (s *Settler) input(e *Evidence, r *reading) {
 			f.Input[kind] = n
 		}
 	}
-	for name, n := range u.Tools {
-		if n > 0 {
-			f.Input[token.Tool(name)] = n
+	for _, name := range slices.Sorted(maps.Keys(u.Tools)) {
+		if n := u.Tools[name]; n > 0 {
+			f.Input[tool(name, len(f.Input))] += n
 		}
 	}
+}
+
+// maxKinds and maxName bound what providers can put into accounts: they name the
+// tools.
+const (
+	maxKinds = 32
+	maxName  = 64
+)
+
+// tool is the kind of a tool's uses, in a bill that has so many other kinds.
+func tool(name string, kinds int) token.Kind {
+	if kinds >= maxKinds || len(name) > maxName || strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		name = Other
+	}
+	return token.Tool(name)
 }
 
 // rates are what the provider's model cost when the call was accepted, by the
@@ -221,21 +244,27 @@ func (s *Settler) rates(r *reading, f *books.Facts) (pricing.Rates, pricing.Reas
 			q.InputTokens += n
 		}
 	}
-	rates, reason := s.book.Rates(q)
-	if reason == pricing.UnknownModel && q.Model != r.header.Model {
-		// Some answer with a name of their own for the model.
-		if _, ok := s.book.Resolve(q.Provider, r.header.Model); ok {
-			r.alias, q.Model = r.header.Model, r.header.Model
-			rates, reason = s.book.Rates(q)
+	return s.book.Rates(q)
+}
+
+// read reads a stream's history, and finds the model in the price book.
+func (s *Settler) read(l *streamlog.Stream) (*reading, error) {
+	r, err := read(l)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := s.book.Resolve(r.header.Provider, r.model()); !ok {
+		if _, ok := s.book.Resolve(r.header.Provider, r.header.Model); ok {
+			r.asked = true // some answer with a name of their own
 		}
 	}
-	return rates, reason
+	return r, nil
 }
 
 // model is the one that the provider says it used, else the one it was asked for.
 func (r *reading) model() string {
-	if r.alias != "" {
-		return r.alias
+	if r.asked {
+		return r.header.Model
 	}
 	if r.end != nil && r.end.Model != "" {
 		return r.end.Model

@@ -58,6 +58,10 @@ func saving(s books.Saving) ledger.Saving {
 // number is that of the attempt within its stream, from 1.
 func (r *reading) number() int { return max(r.attempt.Number, 1) }
 
+// maxRequestID is how much of a provider's request id is kept: it is as long as a
+// header can be.
+const maxRequestID = 512
+
 // attempt describes the attempt of a reading to the ledger.
 func (s *Settler) attempt(r *reading) ledger.Attempt {
 	h := r.header
@@ -68,7 +72,7 @@ func (s *Settler) attempt(r *reading) ledger.Attempt {
 	}
 	copy(a.Principal[:], h.Principal[:])
 	if r.head != nil {
-		a.RequestID = r.head.RequestID
+		a.RequestID = r.head.RequestID[:min(len(r.head.RequestID), maxRequestID)]
 	}
 	if r.end != nil {
 		a.Ended, a.ResponseID = r.end.At, r.end.ResponseID

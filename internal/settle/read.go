@@ -28,21 +28,21 @@ type reading struct {
 	usage     token.Usage
 	final     bool // the usage is the report that closes an answer
 
-	seen     dialect.Observer
-	alias    string // the model by the name that the price book has for it, where the provider uses another
-	inPart   bool
-	first    uint32          // the first connection that owned
-	at       map[uint32]int  // how far each connection that is attached has got
-	observes map[uint32]bool // those of them that don't own
-	live     bool            // an owner is attached
-	closing  *books.Step     // how the attempt ended, once those that were attached have left
+	seen    dialect.Observer
+	asked   bool // the model goes by the name that it was asked for by: the price book doesn't know the provider's own
+	inPart  bool
+	first   uint32         // the first connection that owned
+	at      map[uint32]int // how far each connection that is attached has got
+	owners  []uint32       // those of them that don't observe, as they came: the last one owns
+	live    bool           // an owner is attached
+	closing *books.Step    // how the attempt ended, once the owners that were attached have left; else nil
 }
 
 // read reads a stream's history. One that is not whole gives its beginning, and
 // why as damaged.
 func read(s *streamlog.Stream) (*reading, error) {
 	info := s.Info()
-	r := &reading{header: info.Header, terminal: -1, at: map[uint32]int{}, observes: map[uint32]bool{}}
+	r := &reading{header: info.Header, terminal: -1, at: map[uint32]int{}}
 	if n := len(info.Attempts); n > 0 {
 		r.attempt = info.Attempts[n-1]
 	}
@@ -62,6 +62,9 @@ func read(s *streamlog.Stream) (*reading, error) {
 	r.hangUp(s)
 	if r.seen != nil {
 		r.usage, r.final = r.seen.Usage()
+		if max(r.usage.Output.Or(0), r.usage.InputTotal().Or(0)) > believable {
+			r.usage, r.final = token.Usage{}, false
+		}
 	}
 	return r, nil
 }
@@ -72,7 +75,9 @@ func (r *reading) hangUp(s *streamlog.Stream) {
 	dead := false
 	for conn := range r.at {
 		dead = dead || s.Gone(conn)
-		r.live = r.live || !s.Gone(conn) && !r.observes[conn]
+	}
+	for _, conn := range r.owners {
+		r.live = r.live || !s.Gone(conn)
 	}
 	switch {
 	case r.live:
@@ -144,34 +149,59 @@ func (r *reading) event(at time.Time, e *streamlog.Event) {
 func (r *reading) mark(at time.Time, m *streamlog.Mark) {
 	switch m.Kind {
 	case streamlog.MarkAttach:
-		r.close()
-		r.at[m.Conn], r.observes[m.Conn] = int(m.Index), m.Observe
-		if !m.Observe && r.first == 0 {
-			r.first = m.Conn
-		}
-		r.steps = append(r.steps, books.Step{At: at, Do: books.Attach, Conn: m.Conn, From: int(m.Index), Observe: m.Observe, Explicit: m.Explicit})
+		r.attach(at, m)
 	case streamlog.MarkDelivered:
 		r.written(at, m)
 	case streamlog.MarkDetach:
 		r.written(at, m)
-		if r.closing != nil && r.closing.Do == books.Cancel && !r.observes[m.Conn] {
-			r.close() // whoever leaves a cancelled answer does not break it off
-		}
-		delete(r.at, m.Conn)
-		if m.Cause != leftDone { // else it had all there was, which is no break
-			r.steps = append(r.steps, books.Step{At: at, Do: books.Detach, Conn: m.Conn, Cause: m.Cause})
-		}
-		if !r.owned() {
-			r.close()
-		}
+		r.detach(at, m)
 	case streamlog.MarkCancel:
-		if r.terminal >= 0 && m.Cause == causeCancelled {
-			r.steps = append(r.steps, books.Step{At: at, Do: books.Cancel}) // of an answer that is there already
+		if r.terminal >= 0 && m.Cause == causeCancelled && r.closing == nil { // of an answer that is there already
+			r.closing = &books.Step{At: at, Do: books.Cancel}
+			r.closeUnowned()
 		}
 	case streamlog.MarkKill:
 		r.kill(at)
 	}
 }
+
+// attach begins a connection. One that comes after a cancel, while the owner is
+// still given what came before, changes nothing: neither does one that only looks.
+func (r *reading) attach(at time.Time, m *streamlog.Mark) {
+	observe := m.Observe || r.cancelled()
+	if !observe {
+		r.close()
+		r.owners = append(r.owners, m.Conn)
+		if r.first == 0 {
+			r.first = m.Conn
+		}
+	}
+	r.at[m.Conn] = int(m.Index)
+	r.steps = append(r.steps, books.Step{At: at, Do: books.Attach, Conn: m.Conn, From: int(m.Index), Observe: observe, Explicit: m.Explicit})
+}
+
+// detach ends a connection, whose part in what the books decide is over.
+func (r *reading) detach(at time.Time, m *streamlog.Mark) {
+	delete(r.at, m.Conn)
+	i := slices.Index(r.owners, m.Conn)
+	if i < 0 {
+		return
+	}
+	r.owners = slices.Delete(r.owners, i, i+1)
+	step := books.Step{At: at, Do: books.Detach, Conn: m.Conn, Cause: m.Cause}
+	switch {
+	case r.cancelled(): // whoever leaves a cancelled answer does not break it off
+	case m.Cause != leftDone:
+		r.steps = append(r.steps, step)
+	case len(r.owners) > 0: // it had all there was; an older one reads on, and may own again
+		step.Cause = books.Client
+		r.steps = append(r.steps, step)
+	}
+	r.closeUnowned()
+}
+
+// cancelled reports whether the answer was cancelled, and is still being read.
+func (r *reading) cancelled() bool { return r.closing != nil && r.closing.Do == books.Cancel }
 
 func (r *reading) written(at time.Time, m *streamlog.Mark) {
 	if to := int(m.Index); to > r.at[m.Conn] {
@@ -181,18 +211,21 @@ func (r *reading) written(at time.Time, m *streamlog.Mark) {
 }
 
 // kill ends all connections with their process, which left no more of them than
-// the marks.
+// the marks. An attempt that had ended by then did not die of it.
 //
 // Of an answer that was complete, the owner is taken to have had all: bytes on
 // their way to a living client arrive.
 func (r *reading) kill(at time.Time) {
-	for conn, to := range r.at {
-		if r.terminal >= 0 && !r.observes[conn] && to < r.events {
-			r.steps = append(r.steps, books.Step{At: at, Do: books.Write, Conn: conn, To: r.events})
-		}
+	if r.closing != nil && r.closing.Do != books.Kill {
+		r.steps = append(r.steps, *r.closing)
+	}
+	r.closing = nil
+	if n := len(r.owners); n > 0 && r.terminal >= 0 && r.at[r.owners[n-1]] < r.events {
+		r.steps = append(r.steps, books.Step{At: at, Do: books.Write, Conn: r.owners[n-1], To: r.events})
 	}
 	r.steps = append(r.steps, books.Step{At: at, Do: books.Kill, Marks: maps.Clone(r.at)})
 	clear(r.at)
+	r.owners = nil
 }
 
 // The causes of an end that are not the provider's doing.
@@ -232,30 +265,25 @@ func (r *reading) ended(at time.Time, e *streamlog.End) {
 	default:
 		step.Do = books.Fail
 	}
-	if r.closing = step; !r.owned() {
+	r.closing = step
+	r.closeUnowned()
+}
+
+// closeUnowned ends the attempt, if it is to end, and nobody is attached that
+// the answer is for.
+func (r *reading) closeUnowned() {
+	if len(r.owners) == 0 {
 		r.close()
 	}
 }
 
-// owned reports whether a connection is attached that the answer is for.
-func (r *reading) owned() bool {
-	for conn := range r.at {
-		if !r.observes[conn] {
-			return true
-		}
-	}
-	return false
-}
-
 func (r *reading) close() {
-	if r.closing == nil {
-		return
-	}
-	step := *r.closing
-	r.closing = nil
-	if step.Do == books.Kill {
+	switch step := r.closing; {
+	case step == nil:
+	case step.Do == books.Kill:
 		r.kill(step.At)
-		return
+	default:
+		r.steps = append(r.steps, *step)
+		r.closing = nil
 	}
-	r.steps = append(r.steps, step)
 }

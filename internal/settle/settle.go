@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/books"
@@ -25,18 +26,19 @@ func (s *Settler) settle(l *streamlog.Stream) (*left, error) {
 		return nil, nil // whoever ends it will tell
 	}
 	over := s.now().Sub(info.End.At) >= s.log.Retention()
-	r, err := read(l)
+	r, err := s.read(l)
 	if err != nil {
 		return nil, err
 	}
 	rest := &left{ended: info.End.At, over: over}
+	rest.Provider, rest.Model = r.header.Provider, s.Label(r.header.Provider, r.model())
 	if r.billed() {
 		b, err := s.post(l, r, over && !r.live)
 		if err != nil {
 			return nil, err
 		}
 		if !b.Settled {
-			rest.Open = Open{Provider: r.header.Provider, Model: s.Label(r.header.Provider, r.model()), Tokens: b.Pending, Orphan: !r.live}
+			rest.Tokens, rest.Orphan = b.Pending, !r.live
 			if b.Pending > 0 {
 				rest.Amount = b.OutputAmount
 			}
@@ -60,6 +62,8 @@ func (s *Settler) post(l *streamlog.Stream, r *reading, over bool) (books.Books,
 		return books.Books{}, err
 	case known && row.Current.Outcomes != nil:
 		return books.Books{Settled: true}, nil
+	case known && r.damaged != nil: // what stood behind the bill is more than what can be read now
+		return books.Books{Settled: true}, s.settleLost(r.header.ID)
 	}
 	e, err := s.evidence(l, r, !known)
 	if err != nil {
@@ -84,7 +88,9 @@ func (s *Settler) post(l *streamlog.Stream, r *reading, over bool) (books.Books,
 	}
 	p.Attempt = s.attempt(r)
 	if known {
-		p.Bill, p.Revision, p.Reason = nil, row.Current.Number, row.Current.Reason
+		// It is the attempt that was posted, even if another price book has another
+		// name for its model now.
+		p.Attempt, p.Bill, p.Revision, p.Reason = row.Attempt, nil, row.Current.Number, row.Current.Reason
 	}
 	_, err = s.ledger.Post(p)
 	return b, err
@@ -97,7 +103,8 @@ func (e *Evidence) adopt(posted json.RawMessage) error {
 		return err
 	}
 	f, old := &e.History.Facts, was.History.Facts
-	f.Input, f.Output, f.Hidden, f.AudioOut, f.Received, f.Rates = old.Input, old.Output, old.Hidden, old.AudioOut, old.Received, old.Rates
+	f.Input, f.Output, f.Hidden, f.AudioOut, f.Received = old.Input, old.Output, old.Hidden, old.AudioOut, old.Received
+	f.Rates, f.Caching, f.Marked = old.Rates, old.Caching, old.Marked
 	if e.shown { // which the bill need not have known
 		f.Hidden = 0
 	}
@@ -112,44 +119,12 @@ func (e *Evidence) decode(posted json.RawMessage) error {
 	return nil
 }
 
-// settleLost settles what was billed for a stream of which the log has nothing
-// left: by what stood behind the bill.
-func (s *Settler) settleLost(id streamlog.ID) error {
-	rows, err := s.ledger.Of(ledger.ID(id))
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		if row.Current.Outcomes != nil {
-			continue
-		}
-		var e Evidence
-		if err := e.decode(row.Current.Evidence); err != nil {
-			return err
-		}
-		e.History.Steps = append(e.History.Steps, books.Step{At: row.Ended, Do: books.Damage})
-		b, err := e.reckon(true)
-		if err != nil {
-			return fmt.Errorf("settle: %w", err)
-		}
-		p, err := e.Posting(b)
-		if err != nil {
-			return err
-		}
-		p.Attempt, p.Bill, p.Revision, p.Reason = row.Attempt, nil, row.Current.Number, row.Current.Reason
-		if _, err := s.ledger.Post(p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // miss posts that a call bought again what an earlier one had broken off, once
 // it is known what became of that one; waits: it isn't yet.
 func (s *Settler) miss(r *reading) (waits bool, err error) {
 	m := r.header.Missed
-	if s.await(m.Stream, r.header.ID) {
-		return true, nil
+	if waits, err := s.await(m.Stream, r.header.ID); waits || err != nil {
+		return waits, err
 	}
 	rows, err := s.ledger.Of(ledger.ID(m.Stream))
 	if err != nil {
@@ -169,22 +144,48 @@ func (s *Settler) miss(r *reading) (waits bool, err error) {
 			}
 		}
 	}
-	_, err = s.ledger.PostMiss(posting)
+	if _, err = s.ledger.PostMiss(posting); errors.Is(err, ledger.ErrPosted) {
+		err = nil // by an earlier process, and the other's bill has been revised since
+	}
 	return false, err
 }
 
 // await has id looked at again when the other stream is settled, if it isn't.
-func (s *Settler) await(other, id streamlog.ID) bool {
-	running := false
-	if l, err := s.log.ForBooks(other); err == nil { // else it is gone, with all that was billed for it
-		running = l.Info().End == nil
-		l.Release()
+func (s *Settler) await(other, id streamlog.ID) (waits bool, err error) {
+	s.mu.Lock()
+	s.missed[other] = append(s.missed[other], id) // before it is asked, since that may happen at any moment
+	s.mu.Unlock()
+	settled, err := s.settled(other)
+	if err == nil && !settled {
+		return true, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if running || s.state[other] != 0 || s.open[other] != nil {
-		s.missed[other] = append(s.missed[other], id)
-		return true
+	s.missed[other] = slices.DeleteFunc(s.missed[other], func(waiting streamlog.ID) bool { return waiting == id })
+	if len(s.missed[other]) == 0 {
+		delete(s.missed, other)
 	}
-	return false
+	return false, err
+}
+
+// settled reports whether all that the provider bills for a stream has its
+// outcomes.
+func (s *Settler) settled(id streamlog.ID) (bool, error) {
+	l, err := s.log.ForBooks(id)
+	switch {
+	case errors.Is(err, streamlog.ErrNotFound) || errors.Is(err, streamlog.ErrDamaged):
+		return true, s.settleLost(id)
+	case err != nil:
+		return false, err
+	}
+	defer l.Release()
+	if l.Info().End == nil {
+		return false, nil
+	}
+	rows, err := s.ledger.Of(ledger.ID(id))
+	if err != nil || len(rows) > 0 {
+		return !slices.ContainsFunc(rows, func(row ledger.Row) bool { return row.Current.Outcomes == nil }), err
+	}
+	r, err := s.read(l)
+	return err == nil && !r.billed(), err // else it will be
 }

@@ -1,6 +1,7 @@
 package settle
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -51,11 +52,14 @@ type Settler struct {
 	densities densities
 
 	wake chan struct{}
+	stop context.CancelFunc // ends the search for what the log has lost
 	wg   sync.WaitGroup
 
 	mu      sync.Mutex
 	closing bool
+	closed  bool
 	hurry   int                                // callers of Flush
+	failed  []streamlog.ID                     // could not be settled meanwhile
 	quiet   *sync.Cond                         // signalled when state gets empty
 	queue   []due                              // to be looked at, soonest first
 	batch   time.Time                          // when the next of them may be
@@ -96,10 +100,16 @@ func Start(o Options) *Settler {
 		wake: make(chan struct{}, 1), state: map[streamlog.ID]state{}, held: map[streamlog.ID]*streamlog.Stream{}, open: map[streamlog.ID]*Open{}, missed: map[streamlog.ID][]streamlog.ID{},
 	}
 	s.quiet = sync.NewCond(&s.mu)
-	for _, id := range s.log.Unsettled() {
+	var ctx context.Context
+	ctx, s.stop = context.WithCancel(context.Background())
+	offered := s.log.Unsettled()
+	for _, id := range offered {
 		s.enqueue(id, 0)
 	}
-	s.wg.Go(s.run)
+	s.wg.Go(func() {
+		s.findLost(ctx, offered)
+		s.run()
+	})
 	return s
 }
 
@@ -108,10 +118,12 @@ func Start(o Options) *Settler {
 func (s *Settler) Look(id streamlog.ID) {
 	l, err := s.log.ForBooks(id)
 	s.mu.Lock()
-	if err == nil && s.held[id] == nil && s.state[id] != inHand {
-		s.held[id], l = l, nil
+	if !s.closed {
+		if err == nil && s.held[id] == nil && s.state[id] != inHand {
+			s.held[id], l = l, nil
+		}
+		s.enqueue(id, linger)
 	}
-	s.enqueue(id, linger)
 	s.mu.Unlock()
 	if err == nil && l != nil {
 		l.Release()
@@ -142,6 +154,7 @@ func (s *Settler) enqueue(id streamlog.ID, in time.Duration) {
 // Close settles what can be settled now and returns when that is done. What is
 // left is found by the next Start.
 func (s *Settler) Close() {
+	s.stop()
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
@@ -165,7 +178,12 @@ func (s *Settler) Flush() {
 		}
 		s.quiet.Wait()
 	}
-	s.hurry--
+	if s.hurry--; s.hurry == 0 && !s.closing {
+		for _, id := range s.failed {
+			s.enqueue(id, retryAfter)
+		}
+		s.failed = nil
+	}
 }
 
 func (s *Settler) now() time.Time { return time.Now() }
@@ -245,7 +263,8 @@ func (s *Settler) expire() {
 func (s *Settler) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.queue) == 0
+	s.closed = len(s.queue) == 0
+	return s.closed
 }
 
 // take settles a stream as far as that can be done now.
@@ -277,7 +296,10 @@ func (s *Settler) take(id streamlog.ID) {
 	switch {
 	case err != nil:
 		s.logger.Error("a stream could not be settled; it is tried again", "stream", id.String(), "error", err)
-		if !s.closing && s.hurry == 0 {
+		switch {
+		case s.hurry > 0:
+			s.failed = append(s.failed, id)
+		case !s.closing:
 			s.enqueue(id, retryAfter)
 		}
 		return
@@ -288,15 +310,28 @@ func (s *Settler) take(id streamlog.ID) {
 		}
 		delete(s.missed, id)
 	default:
-		known := s.open[id] != nil
 		s.open[id] = &left.Open
-		if !known && !left.over { // else its last reader will tell
-			s.later = append(s.later, due{id, left.ended})
+		if !left.over { // else its last reader will tell
+			s.wait(due{id, left.ended})
 		}
 	}
 	if more && !s.closing {
 		s.enqueue(id, linger)
 	}
+}
+
+// wait has a stream looked at when its time is over.
+func (s *Settler) wait(d due) {
+	i, _ := slices.BinarySearchFunc(s.later, d.at, func(other due, at time.Time) int { return other.at.Compare(at) })
+	for _, other := range s.later[i:] {
+		if other.id == d.id {
+			return
+		}
+		if !other.at.Equal(d.at) {
+			break
+		}
+	}
+	s.later = slices.Insert(s.later, i, d)
 }
 
 // Unsettled calls fn with what is not settled of each stream that has ended.

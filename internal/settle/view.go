@@ -24,7 +24,7 @@ type View struct {
 // if nothing came any more but what is already on its way. nil: the provider
 // bills nothing for it.
 func (s *Settler) View(l *streamlog.Stream) (*View, error) {
-	r, err := read(l)
+	r, err := s.read(l)
 	if err != nil || !r.billed() {
 		return nil, err
 	}
