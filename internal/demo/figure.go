@@ -26,14 +26,44 @@ func signed(s pricing.Sum) string {
 	return dollars(s)
 }
 
-// exactly is an amount with all its decimals.
-func exactly(s pricing.Sum) string { return "$" + s.String() }
+// exactly are amounts with all their decimals, the same number of them each.
+func exactly(sums ...pricing.Sum) (all []string) {
+	most := 0
+	for _, s := range sums {
+		_, decimals, _ := strings.Cut(s.String(), ".")
+		most = max(most, len(decimals))
+	}
+	for _, s := range sums {
+		whole, decimals, _ := strings.Cut(s.String(), ".")
+		if most > 0 {
+			whole += "." + decimals + strings.Repeat("0", most-len(decimals))
+		}
+		all = append(all, "$"+whole)
+	}
+	return all
+}
 
 func percent(part, whole pricing.Sum) string {
 	if whole.Sign() == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%.1f %%", 100*part.Dollars()/whole.Dollars())
+}
+
+// signedPercent is percent with a sign in any case.
+func signedPercent(part, whole pricing.Sum) string {
+	if part.Sign() > 0 && whole.Sign() != 0 {
+		return "+" + percent(part, whole)
+	}
+	return percent(part, whole)
+}
+
+// signedTokens are tokens with a sign in any case.
+func signedTokens(n int64) string {
+	if n > 0 {
+		return "+" + humanize.Comma(n)
+	}
+	return humanize.Comma(n)
 }
 
 func plural(n int64, one, more string) string {

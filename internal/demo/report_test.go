@@ -23,9 +23,9 @@ func usd(t *testing.T, s string) (sum pricing.Sum) {
 func right(t *testing.T) *Report {
 	paid := billed{InputTokens: 4000, OutputTokens: 1612, USD: usd(t, "0.06424")}
 	return &Report{
-		ProviderBill:   providerBill{Requests: 3, billed: paid},
+		ProviderBill:   providerBill{Requests: 37, billed: paid},
 		Billed:         paid,
-		Reconciliation: reconciliation{Reported: 2, Estimated: 1, Difference: 112, Revisions: 1},
+		Reconciliation: reconciliation{Reported: 29, Estimated: 8, Difference: 112, Revisions: 8},
 		Outcomes: outcomes{
 			Delivered: map[string]int64{"live": 600}, Wasted: map[string]int64{"abandoned": 600}, Lost: map[string]int64{"abandoned": 400, "tail": 12},
 		},
@@ -36,16 +36,16 @@ func right(t *testing.T) *Report {
 		ByModel: map[string]byModel{
 			large: {1012, usd(t, "0.04036"), usd(t, "0.01936")}, small: {600, usd(t, "0.02388"), usd(t, "0")},
 		},
-		before: summary{Billed: billed{3900, 1600, usd(t, "0.06")}},
+		before: summary{Billed: billed{3900, 1600, usd(t, "0.064")}},
 		accounts: []account{
 			{large, "input", "wasted", "abandoned", 2000, usd(t, "0.01")},
 			{large, "output", "wasted", "abandoned", 600, usd(t, "0.018")},
 			{large, "output", "lost", "abandoned", 400, usd(t, "0.012")},
 			{large, "output", "lost", "tail", 12, usd(t, "0.00036")},
-			{small, "input", "delivered", "", 2000, usd(t, "0.001")},
+			{small, "input", "delivered", "live", 2000, usd(t, "0.001")},
 			{small, "output", "delivered", "live", 600, usd(t, "0.0012")},
 		},
-		attempts: 3,
+		attempts: 37,
 	}
 }
 
@@ -63,7 +63,7 @@ func TestVerdict(t *testing.T) {
 		"late":        {func(r *Report) { r.late = "after 20s of waiting" }, "after 20s"},
 		"pending":     {func(r *Report) { r.Outcomes.Pending = 5; r.Billed.OutputTokens += 5; r.ProviderBill.OutputTokens += 5 }, "5 tokens have no outcome"},
 		"lost token":  {func(r *Report) { r.Outcomes.Lost["tail"] = 11 }, "1612 output tokens were billed, and 1611 have an outcome"},
-		"requests":    {func(r *Report) { r.attempts = 2 }, "billed 3 requests, and the books have 2"},
+		"requests":    {func(r *Report) { r.attempts = 36 }, "billed 37 requests, and the books have 36"},
 		"money":       {func(r *Report) { r.Billed.USD = usd(t, "0.06") }, "$0.06424"},
 	} {
 		r := right(t)
@@ -92,14 +92,22 @@ func TestTable(t *testing.T) {
 		}
 	}
 	for _, part := range []string{
-		"│ Paid to the provider                            │    $0.0642 │ 100.0 % │         1,612 │",
-		"│   for answers that were used                    │    $0.0022 │   3.4 % │           600 │",
-		"│   answer unusable: read, but not to its end     │    $0.0280 │",
-		"│   never received by anyone                      │    $0.0124 │",
-		"+$0.0194", "-$0.0120", "+$0.0074", "With fresh input: $0.0280", "Missed: 1 agent bought an answer again",
-		"│ gpt-5.5-mini │          $2 * │", "costs 15 times as much on gpt-5.5 as on gpt-5.5-mini", "$0.0450 or $0.0030", "* a placeholder",
-		"written before the provider stopped", "24 agents", "16  were cut off by a deploy", "11 came back", "4 never came\n",
-		"The books balance and agree with the provider's bill, request by request, to the token.",
+		"  11  came back to the same answer\n   4  never came back (2 answers were completed unread, 2 were given up)\n   1  had sent no key",
+		"Of the other 8:\n   3  were", "That took 37 requests: one for each agent, 8 more after tool calls, 5 to ask again.",
+		"│ Paid to the provider                  │          │    $0.0642 │ 100.0 % │         1,612 │",
+		"│   used                                │          │    $0.0022 │   3.4 % │           600 │",
+		"│     read as it came                   │          │    $0.0022 │   3.4 % │           600 │",
+		"│   unusable: read, but not to its end  │          │    $0.0280 │",
+		"│     the agent did not come back to it │ agent    │    $0.0280 │",
+		"│   never received by anyone            │          │    $0.0124 │",
+		"│     written on while nobody came back │ gateway  │    $0.0120 │",
+		"billed until the provider stopped",
+		"│   +$0.0194 │ +30.1 % │          +600 │", "│   -$0.0120 │ -18.7 % │          -400 │", "│   +$0.0074 │ +11.5 % │          +200 │",
+		"At its full price it would be $0.0280.", "Missed: of the 5 that asked again, 1 could", "about $0.0269",
+		"│ gpt-5.5-mini │     $0.5 / $2 * │", "costs 15 times as much on gpt-5.5 as on gpt-5.5-mini", "$0.0450 or $0.0030", "* a placeholder",
+		"│   $0.06424 │\n│ the books before", "│   $0.06400 │", "112 tokens added, 0 taken away",
+		"3 that died with the gateway, 2 given up, 1 cancelled, 1 without a key, 1 failed",
+		"The books balance and agree with the provider's bill, to the token: 29 unaided, 8 corrected.",
 	} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q in\n%s", part, text)
@@ -148,5 +156,61 @@ func TestJSON(t *testing.T) {
 	if got["provider_bill"]["usd"] != "0.06424" || got["outcomes"]["lost"].(map[string]any)["tail"] != 12. ||
 		got["overhead"]["unclaimed"].(map[string]any)["usd"] != "0.012" || got["by_model"][large].(map[string]any)["saved_usd"] != "0.01936" {
 		t.Errorf("%v", got)
+	}
+}
+
+// What a table can't know, it doesn't say.
+func TestTableOfAnotherCourse(t *testing.T) {
+	printed := func(r *Report) string {
+		t.Helper()
+		var out bytes.Buffer
+		if err := r.WriteTable(&out, false); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	const names, opposite, open, repeated = "They are: 3 that died", "dollars the other", "no outcome yet", "Missed:"
+	usual := printed(right(t))
+	if !strings.Contains(usual, names) || strings.Contains(usual, opposite) || strings.Contains(usual, open) || !strings.Contains(usual, repeated) {
+		t.Errorf("the usual course:\n%s", usual)
+	}
+	r := right(t)
+	r.Reconciliation.Estimated, r.Missed = 7, missed{}
+	r.before.Billed.USD = usd(t, "0.065")
+	r.accounts = append(r.accounts, account{small, "output", "pending", "", 5, usd(t, "0.00001")})
+	other := printed(r)
+	if strings.Contains(other, names) || !strings.Contains(other, opposite) || !strings.Contains(other, open) || strings.Contains(other, repeated) {
+		t.Errorf("another course:\n%s", other)
+	}
+}
+
+func TestCorrectedHasBothSigns(t *testing.T) {
+	r := right(t)
+	r.Reconciliation.Difference = 132
+	if more, fewer := r.corrected(); more != 122 || fewer != 10 {
+		t.Errorf("%d more, %d fewer", more, fewer)
+	}
+}
+
+// What the table blames the gateway for is what the books have as its overhead.
+func TestBlameIsTheOverhead(t *testing.T) {
+	r := right(t)
+	r.Overhead["crash"] = overhead{20, usd(t, "0.02")}
+	r.accounts = append(r.accounts,
+		account{large, "output", "wasted", "crash", 15, usd(t, "0.015")}, account{large, "output", "lost", "crash", 5, usd(t, "0.005")})
+	var blamed, caused overhead
+	for _, part := range parts {
+		for _, b := range part.causes {
+			if b.blame == "gateway" {
+				usd, tokens := r.became(part.outcome, b.cause)
+				blamed = overhead{blamed.Tokens + tokens, blamed.USD.Plus(usd)}
+			}
+		}
+	}
+	for _, o := range r.Overhead {
+		caused = overhead{caused.Tokens + o.Tokens, caused.USD.Plus(o.USD)}
+	}
+	if blamed != caused {
+		t.Errorf("blamed %+v, caused %+v", blamed, caused)
 	}
 }

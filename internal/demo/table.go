@@ -22,7 +22,6 @@ func (r *Report) WriteTable(w io.Writer, colour bool) error {
 	p.story(r)
 	p.money(r)
 	p.models(r)
-	p.causes(r)
 	p.bills(r)
 	p.conclusion(r)
 	if _, err := io.WriteString(w, p.String()); err != nil {
@@ -58,75 +57,129 @@ func (p *page) table(words int, header table.Row, rows []table.Row) {
 	fmt.Fprintln(p, t.Render())
 }
 
-func (p *page) story(r *Report) {
-	of := func(fates ...fate) int { return count(func(r role) bool { return slices.Contains(fates, r.fate) }) }
-	p.heading("What happened")
-	fmt.Fprintf(p, `%d agents worked through the gateway, some in several rounds, with %d requests in all.
-  %2d  were cut off by a deploy, in mid-answer: %d came back to the same answer, %d never came
-      back, and %d had sent no key to come back with, and asked again
-  %2d  cancelled; %d had a provider that failed, and asked again
-  %2d  were reading when the gateway itself was killed and started again; they asked again
-  %2d  finished undisturbed
-Shortened for this demo: an answer nobody reads is given up after %v (usually 60s), and
-kept for %v after its end (usually 15m).
-`, size(), r.ProviderBill.Requests, count(func(r role) bool { return r.fate.cut() }), of(byKey, byID), of(away, graced), of(keyless),
-		of(cancels), of(upstream), of(killed), of(steady), OrphanGrace, Retention)
+// of is how many agents had one of the fates.
+func of(fates ...fate) int {
+	return count(func(r role) bool { return slices.Contains(fates, r.fate) })
 }
 
-// money is the table that a manager reads.
+func (p *page) story(r *Report) {
+	p.heading("What happened")
+	again := of(keyless, killed, upstream)
+	fmt.Fprintf(p, `%d agents worked through the gateway. A deploy cut %d of them off in mid-answer:
+  %2d  came back to the same answer
+  %2d  never came back (%d answers were completed unread, %d were given up)
+  %2d  had sent no key to come back with, and asked again
+Of the other %d:
+  %2d  were reading when the gateway itself was killed and started again, and asked again
+  %2d  had a provider that failed, and asked again
+  %2d  cancelled
+  %2d  finished undisturbed
+That took %d requests: one for each agent, %d more after tool calls, %d to ask again.
+Shortened for this demo: an answer that nobody reads is given up after %v (usually 60s), and
+kept for %v after its end (usually 15m).
+`, size(), count(func(r role) bool { return r.fate.cut() }), of(byKey, byID), of(away, graced), of(away), of(graced), of(keyless),
+		count(func(r role) bool { return !r.fate.cut() }), of(killed), of(upstream), of(cancels), of(steady),
+		r.ProviderBill.Requests, r.ProviderBill.Requests-size()-again, again, OrphanGrace, Retention)
+}
+
+// parts are outcomes and their causes in words, in the order in which they are
+// shown, and who is to blame. What is due to the gateway is what it has as overhead.
+var parts = []struct {
+	outcome, words string
+	causes         []because
+}{
+	{"delivered", "used", []because{
+		{"live", "read as it came", ""},
+		{"resumed", "read after coming back", ""},
+		{"cancelled", "read before the agent cancelled", ""},
+	}},
+	{"wasted", "unusable: read, but not to its end", []because{
+		{"abandoned", "the agent did not come back to it", "agent"},
+		{"upstream", "the provider failed", "provider"},
+		{"crash", "the gateway was killed", "gateway"},
+		{"superseded", "asked again instead of continued", "agent"},
+		{"cancelled", "cancelled", "agent"},
+		{"damaged", "damaged on disk", "disk"},
+	}},
+	{"lost", "never received by anyone", []because{
+		{"abandoned", "written on while nobody came back", "gateway"},
+		{"upstream", "the provider failed", "provider"},
+		{"crash", "the gateway was killed", "gateway"},
+		{"superseded", "asked again instead of continued", "agent"},
+		{"cancelled", "cancelled", "agent"},
+		{"tail", "billed until the provider stopped", "provider"},
+		{"damaged", "damaged on disk", "disk"},
+	}},
+	{"pending", "no outcome yet", nil},
+}
+
+type because struct{ cause, words, blame string }
+
+// money is the table that a manager reads: what was paid, what became of it, and
+// what the gateway did about it.
 func (p *page) money(r *Report) {
 	p.heading("Where the money went")
-	var rows []table.Row
 	paid := r.Billed.USD
-	for _, part := range []struct{ outcome, words string }{
-		{"", "Paid to the provider"},
-		{"delivered", "  for answers that were used"},
-		{"wasted", "  answer unusable: read, but not to its end"},
-		{"lost", "  never received by anyone"},
-	} {
-		usd, tokens := paid, r.Billed.OutputTokens
-		if part.outcome != "" {
-			usd, tokens = r.of(part.outcome)
+	row := func(words, blame string, usd pricing.Sum, tokens int64) table.Row {
+		return table.Row{words, blame, dollars(usd), percent(usd, paid), humanize.Comma(tokens)}
+	}
+	rows := []table.Row{row("Paid to the provider", "", paid, r.Billed.OutputTokens)}
+	for _, part := range parts {
+		usd, tokens := r.became(part.outcome, "")
+		if part.outcome == "pending" && tokens == 0 {
+			continue
 		}
-		rows = append(rows, table.Row{part.words, dollars(usd), percent(usd, paid), humanize.Comma(tokens)})
+		rows = append(rows, row("  "+part.words, "", usd, tokens))
+		for _, b := range part.causes {
+			if usd, tokens := r.became(part.outcome, b.cause); usd.Sign() > 0 || tokens > 0 {
+				rows = append(rows, row("    "+b.words, b.blame, usd, tokens))
+			}
+		}
 	}
 	cost := overhead{}
 	for _, o := range r.Overhead {
 		cost.Tokens += o.Tokens
 		cost.USD = cost.USD.Plus(o.USD)
 	}
-	rows = append(rows,
-		table.Row{"Avoided by resumes, not bought twice (estimate)", "+" + dollars(r.Saved.USD), percent(r.Saved.USD, paid), humanize.Comma(r.Saved.OutputTokens)},
-		table.Row{"Caused by the gateway (part of what was paid)", dollars(pricing.Sum{}.Minus(cost.USD)), percent(cost.USD, paid), humanize.Comma(cost.Tokens)},
-		table.Row{"Net: avoided less caused", signed(r.Net), percent(r.Net, paid), humanize.Comma(r.Saved.OutputTokens - cost.Tokens)},
-	)
-	p.table(1, table.Row{"", "US dollars", "of paid", "output tokens"}, rows)
-	fmt.Fprintf(p, `Dollars include the input, tokens don't; parts are rounded each by itself.
-Avoided: without the gateway, whoever came back would have asked again from the start, for what
-it had been given live, with its input from the provider's cache. With fresh input: %s.
-`, dollars(r.Saved.Upper))
-	for _, o := range []struct{ kind, words string }{
-		{"crash", "answers that died with the gateway, input included"},
-		{"unclaimed", "text that it let be written on for agents that never came back"}, {"retry", "asked again by the gateway itself"},
-	} {
-		if had := r.Overhead[o.kind]; had != (overhead{}) {
-			fmt.Fprintf(p, "Caused by the gateway: %s for %s.\n", dollars(had.USD), o.words)
-		}
+	effect := func(words string, usd pricing.Sum, tokens int64) table.Row {
+		return table.Row{words, "", signed(usd), signedPercent(usd, paid), signedTokens(tokens)}
 	}
+	rows = append(rows,
+		effect("Avoided by resumes (estimate)", r.Saved.USD, r.Saved.OutputTokens),
+		effect("Caused by the gateway (part of paid)", pricing.Sum{}.Minus(cost.USD), -cost.Tokens),
+		effect("Net: avoided less caused", r.Net, r.Saved.OutputTokens-cost.Tokens),
+	)
+	p.table(2, table.Row{"", "due to", "US dollars", "of paid", "output tokens"}, rows)
+	p.comments(r)
+}
+
+// comments say how the figures of the money table come about.
+func (p *page) comments(r *Report) {
+	fmt.Fprintf(p, `Dollars include the input, on the row of most of its request's output. Each figure is rounded by
+itself, so sums can be off in the last digit.
+Avoided: the %d that came back had read %s tokens when they were cut off, and read the other
+%s later. Without the gateway they would have begun anew, and paid those %s twice, and their
+input too: counted here at the price of cached input. At its full price it would be %s.
+Written on: the gateway lets an answer go on for a while, in case its agent comes back.
+`, of(byKey, byID), humanize.Comma(r.Saved.OutputTokens), humanize.Comma(r.Outcomes.Delivered["resumed"]),
+		humanize.Comma(r.Saved.OutputTokens), dollars(r.Saved.Upper))
 	if r.Missed.Calls > 0 {
-		fmt.Fprintf(p, "Missed: %s bought an answer again that could have been continued, had it sent a key; the\nfirst had cost about %s, which is in the waste above.\n",
-			plural(r.Missed.Calls, "agent", "agents"), dollars(r.Missed.USD))
+		fmt.Fprintf(p, `Missed: of the %d that asked again, %d could have had its first answer instead, had it sent a key; the
+others' were dead. That one cost about %s, which is in paid above, and not in the net.
+`, of(keyless, killed, upstream), r.Missed.Calls, dollars(r.Missed.USD))
 	}
 }
 
-// of is the money, input included, and the output tokens of an outcome.
-func (r *Report) of(outcome string) (usd pricing.Sum, tokens int64) {
+// became is the money, input included, and the output tokens of an outcome with a
+// cause, or with any: "".
+func (r *Report) became(outcome, cause string) (usd pricing.Sum, tokens int64) {
 	for _, a := range r.accounts {
-		if a.Outcome == outcome {
-			usd = usd.Plus(a.USD)
-			if a.Direction == "output" {
-				tokens += a.Tokens
-			}
+		if a.Outcome != outcome || cause != "" && a.Cause != cause {
+			continue
+		}
+		usd = usd.Plus(a.USD)
+		if a.Direction == "output" {
+			tokens += a.Tokens
 		}
 	}
 	return usd, tokens
@@ -139,27 +192,28 @@ func (p *page) models(r *Report) {
 	var rates []pricing.Rate
 	placeholder := false
 	for _, id := range r.dearest() {
-		m, delivered := r.ByModel[id], r.delivered(id)
-		rates = append(rates, outputRate(id))
-		name, mark := id, ""
+		m, used := r.ByModel[id], r.used(id)
+		rates = append(rates, rateOf(id, token.Output))
+		mark := ""
 		if isPlaceholder(id) {
 			mark, placeholder = " *", true
 		}
 		each := "-"
-		if delivered > 0 {
-			each = fmt.Sprintf("$%.4f", m.USD.Dollars()/float64(delivered)*1000)
+		if used > 0 {
+			each = fmt.Sprintf("$%.4f", m.USD.Dollars()/float64(used)*1000)
 		}
-		rows = append(rows, table.Row{name, "$" + outputRate(id).String() + mark, humanize.Comma(m.OutputTokens), humanize.Comma(delivered), dollars(m.USD), each, dollars(m.SavedUSD)})
+		price := fmt.Sprintf("$%s / $%s%s", rateOf(id, token.Input), rateOf(id, token.Output), mark)
+		rows = append(rows, table.Row{id, price, humanize.Comma(m.OutputTokens), humanize.Comma(used), dollars(m.USD), each, dollars(m.SavedUSD)})
 	}
-	p.table(1, table.Row{"", "output per 1M", "billed", "used", "paid", "paid per 1K used", "avoided"}, rows)
+	p.table(1, table.Row{"", "in / out per 1M", "billed", "used", "paid", "paid per 1K used", "avoided"}, rows)
 	if len(rates) == 2 && rates[1] > 0 {
-		fmt.Fprintf(p, "The output of a lost answer costs %.0f times as much on %s as on %s:\n1,500 tokens are %s or %s.\n",
+		fmt.Fprintf(p, "By the price of output alone, a lost answer costs %.0f times as much on %s as on %s:\nfor 1,500 tokens %s or %s.\n",
 			float64(rates[0])/float64(rates[1]), rows[0][0], rows[1][0], answerOf(rates[0]), answerOf(rates[1]))
 	}
+	fmt.Fprintln(p, "Paid per 1K used: all that was paid, input and waste included, for 1,000 output tokens used.")
 	if placeholder {
 		fmt.Fprintln(p, "* a placeholder, not a published price.")
 	}
-	fmt.Fprintln(p, "Per 1K used: all that was paid, input and waste included, per 1,000 tokens that were used.")
 }
 
 // dearest are the models, that with the highest price of output first.
@@ -168,12 +222,13 @@ func (r *Report) dearest() (ids []string) {
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, func(a, b string) int {
-		return cmp.Or(cmp.Compare(outputRate(b), outputRate(a)), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(rateOf(b, token.Output), rateOf(a, token.Output)), cmp.Compare(a, b))
 	})
 	return ids
 }
 
-func (r *Report) delivered(model string) (tokens int64) {
+// used are the output tokens of a model that were.
+func (r *Report) used(model string) (tokens int64) {
 	for _, a := range r.accounts {
 		if a.Model == model && a.Direction == "output" && a.Outcome == "delivered" {
 			tokens += a.Tokens
@@ -187,8 +242,8 @@ func ratesOf(model string) pricing.Rates {
 	return rates
 }
 
-func outputRate(model string) pricing.Rate {
-	rate, _ := ratesOf(model).Of(token.Output)
+func rateOf(model string, kind token.Kind) pricing.Rate {
+	rate, _ := ratesOf(model).Of(kind)
 	return rate
 }
 
@@ -200,75 +255,56 @@ func answerOf(rate pricing.Rate) string {
 	return dollars(pricing.Sum{}.Add(amount))
 }
 
-// becauses are outcomes and causes in words, in the order in which they are shown.
-var becauses = []struct{ outcome, cause, words string }{
-	{"delivered", "live", "used: read as it came"},
-	{"delivered", "resumed", "used: read after coming back"},
-	{"delivered", "cancelled", "used: read before the agent cancelled"},
-	{"wasted", "abandoned", "unusable: the agent did not come back to it"},
-	{"wasted", "upstream", "unusable: the provider failed"},
-	{"wasted", "crash", "unusable: the gateway was killed"},
-	{"wasted", "superseded", "unusable: asked again instead of continued"},
-	{"wasted", "cancelled", "unusable: cancelled"},
-	{"wasted", "damaged", "unusable: damaged on disk"},
-	{"lost", "abandoned", "never received: the agent did not come back for it"},
-	{"lost", "upstream", "never received: the provider failed"},
-	{"lost", "crash", "never received: the gateway was killed"},
-	{"lost", "superseded", "never received: asked again instead of continued"},
-	{"lost", "cancelled", "never received: cancelled"},
-	{"lost", "tail", "never received: written before the provider stopped"},
-	{"lost", "damaged", "never received: damaged on disk"},
-}
-
-func (p *page) causes(r *Report) {
-	p.heading("What became of it, and why")
-	var rows []table.Row
-	for _, b := range becauses {
-		var usd pricing.Sum
-		var tokens int64
-		for _, a := range r.accounts {
-			if a.Outcome != b.outcome || a.Cause != b.cause {
-				continue
-			}
-			usd = usd.Plus(a.USD)
-			if a.Direction == "output" {
-				tokens += a.Tokens
-			}
-		}
-		if usd.Sign() > 0 || tokens > 0 {
-			rows = append(rows, table.Row{b.words, dollars(usd), percent(usd, r.Billed.USD), humanize.Comma(tokens)})
-		}
-	}
-	p.table(1, table.Row{"", "US dollars", "of paid", "output tokens"}, rows)
-	fmt.Fprintln(p, "The input of a request stands where most of its output does.")
-}
-
 // bills puts the provider's bill beside the books.
 func (p *page) bills(r *Report) {
 	p.heading("The provider's bill, which the gateway did not write, beside the books")
-	row := func(name string, requests int, b billed) table.Row {
-		return table.Row{name, requests, humanize.Comma(b.InputTokens), humanize.Comma(b.OutputTokens), exactly(b.USD)}
+	amounts := exactly(r.ProviderBill.USD, r.before.Billed.USD, r.Billed.USD)
+	row := func(name string, requests int, b billed, amount string) table.Row {
+		return table.Row{name, requests, humanize.Comma(b.InputTokens), humanize.Comma(b.OutputTokens), amount}
 	}
 	p.table(1, table.Row{"", "requests", "input tokens", "output tokens", "US dollars"}, []table.Row{
-		row("the provider's bill", r.ProviderBill.Requests, r.ProviderBill.billed),
-		row("the books by themselves", r.before.attempts(), r.before.Billed),
-		row("the books after the bill was compared", r.attempts, r.Billed),
+		row("the provider's bill", r.ProviderBill.Requests, r.ProviderBill.billed, amounts[0]),
+		row("the books before reconciliation", r.before.attempts(), r.before.Billed, amounts[1]),
+		row("the books after reconciliation", r.attempts, r.Billed, amounts[2]),
 	})
 }
 
 func (p *page) conclusion(r *Report) {
-	c := r.Reconciliation
-	wrong := r.wrong()
-	if len(wrong) == 0 {
-		fmt.Fprintf(p, `%s reported by the provider itself, and agreed unaided. %s broken off before
-that, and had been estimated from the text: %s over and under, all within the bounds
-that were stated, and corrected.
-`, plural(int64(c.Reported), "request was", "requests were"), plural(int64(c.Estimated), "was", "were"), plural(c.Difference, "token", "tokens"))
-		p.heading("The books balance and agree with the provider's bill, request by request, to the token.")
+	if wrong := r.wrong(); len(wrong) > 0 {
+		p.heading("The books and the provider's bill do NOT agree:")
+		for _, w := range wrong {
+			fmt.Fprintf(p, "  - %s\n", w)
+		}
 		return
 	}
-	p.heading("The books and the provider's bill do NOT agree:")
-	for _, w := range wrong {
-		fmt.Fprintf(p, "  - %s\n", w)
+	c := r.Reconciliation
+	more, fewer := r.corrected()
+	fmt.Fprintf(p, `%3d requests agreed unaided, to the token: the provider itself had reported their tokens.
+%3d were broken off before it could, and had been estimated from what was seen of them. The bounds
+    that were stated held, and the bill corrected the estimates: %s added, %s taken away.
+`, c.Reported, c.Estimated, plural(more, "token", "tokens"), humanize.Comma(fewer))
+	if c.Estimated == of(killed, graced, cancels, keyless, upstream) {
+		fmt.Fprintf(p, "    They are: %d that died with the gateway, %d given up, %d cancelled, %d without a key, %d failed.\n",
+			of(killed), of(graced), of(cancels), of(keyless), of(upstream))
 	}
+	if r.opposite() {
+		fmt.Fprintln(p, "    Tokens were off one way and dollars the other, as a token's price depends on its model.")
+	}
+	p.heading(fmt.Sprintf("The books balance and agree with the provider's bill, to the token: %d unaided, %d corrected.", c.Reported, c.Estimated))
+}
+
+// corrected is by how many tokens, input and output, the bill was above the books
+// before, and below, attempt by attempt.
+func (r *Report) corrected() (more, fewer int64) {
+	d := r.Reconciliation.Difference
+	net := r.Billed.InputTokens + r.Billed.OutputTokens - r.before.Billed.InputTokens - r.before.Billed.OutputTokens
+	return (d + net) / 2, (d - net) / 2
+}
+
+// opposite says if the bill had more of some tokens than the books before, and
+// fewer dollars, or the other way round.
+func (r *Report) opposite() bool {
+	sign := r.Billed.USD.Minus(r.before.Billed.USD).Sign()
+	input, output := r.Billed.InputTokens-r.before.Billed.InputTokens, r.Billed.OutputTokens-r.before.Billed.OutputTokens
+	return sign > 0 && min(input, output) < 0 || sign < 0 && max(input, output) > 0
 }
