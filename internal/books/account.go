@@ -286,7 +286,9 @@ func (a *Account) die(cause string) {
 func (a *Account) kill(s *Step) {
 	if o := a.owner(); o != nil {
 		mark := min(max(s.Marks[o.id], o.start), a.received)
-		o.doubt = span{int64(mark), int64(a.received)} // also where it is taken to have had all
+		if !a.delivered {
+			o.doubt = span{int64(mark), int64(a.received)}
+		}
 		if !a.terminal() {
 			o.owned.cut(int64(mark))
 			o.to = min(o.to, max(mark, o.start))

@@ -292,7 +292,7 @@ func (n *naive) end(s books.Step) {
 
 func (n *naive) kill(s books.Step) {
 	if o := n.owner(); o != nil {
-		for e := max(s.Marks[o.id], o.start); e < len(n.events); e++ {
+		for e := max(s.Marks[o.id], o.start); e < len(n.events) && !n.told; e++ {
 			n.events[e].doubt[o] = true
 		}
 		if !n.answered() {

@@ -358,18 +358,3 @@ func TestIdentity(t *testing.T) {
 	check("settled", 6)
 	p.want("delivered/live 2, delivered/resumed 4, input delivered/resumed 20 (reported, reported)")
 }
-
-// TestUncertain: what a kill left open is counted, though it has an outcome.
-func TestUncertain(t *testing.T) {
-	s := newSite(t)
-	p := s.stream()
-	c := p.owner()
-	p.head(200).words(3)
-	c.Delivered(2)
-	p.finish(20, 3).mark(streamlog.Mark{Kind: streamlog.MarkKill}).completed()
-	s.settler.Flush()
-	p.want("delivered/live 3, input delivered/live 20 (reported, reported)")
-	if n := p.row().Current.Outcomes.Uncertain; n != 1 {
-		t.Errorf("%d tokens are uncertain, of which the log doesn't know that they were written", n)
-	}
-}
