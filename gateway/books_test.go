@@ -286,3 +286,33 @@ func TestMetricsOfTheBooks(t *testing.T) {
 		s.restart()
 	}
 }
+
+// TestWorkedExample7: reasoning, then the gateway is killed. What the client had
+// is proved by where it wants to read on.
+func TestWorkedExample7(t *testing.T) {
+	s := newSite(t)
+	body := strings.Replace(bookBody, "hello", strings.Repeat("hello ", 6000), 1) // as long as 10,000 tokens are
+	s.sim.Next(simulator.Script{Tokens: 600, Hidden: 3000, Input: 2000, CacheRead: 8000, TailTokens: 12, StallAfterEvents: role + 400})
+	r := s.call(chatPath, body, keyed).read(role + 400)
+	defer r.Body.Close()
+	s.awaitEvents(r.id, role+400)
+	dir := t.TempDir() // as a SIGKILL leaves it: nothing is being written now
+	if err := os.CopyFS(dir, os.DirFS(s.dir)); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	defer s.start()
+	again := newSite(t, func(s *site) { s.dir = dir })
+	again.sim = s.sim
+	resp, _, err := again.all(http.MethodGet, "/recoup/streams/"+r.id+"?offset="+r.cursor(), "", nil)
+	if resp.StatusCode != http.StatusOK || !aborted(err) {
+		t.Errorf("the resume: %d, %v", resp.StatusCode, err)
+	}
+	again.awaitConnections(r.id, 0)
+	again.expire()
+	again.reconcile()
+	const want = "wasted/crash 3400, lost/crash 12, overhead/crash 3412 $0.11636; paid $0.11636; saved 0+0 $0 (upper $0); net $-0.11636"
+	if got := again.books(r.id); !got.Settled || got.String() != want {
+		t.Errorf("settled: %v\n got  %s\n want %s", got.Settled, got, want)
+	}
+}
