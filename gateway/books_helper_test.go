@@ -149,11 +149,17 @@ func (s *site) release(stalled int) {
 	s.t.Helper()
 	s.releaseStalled()
 	if stalled > 0 {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := s.sim.WaitStalled(ctx, stalled); err != nil {
-			s.t.Fatal(err)
-		}
+		s.waitStalled(stalled)
+	}
+}
+
+// waitStalled waits until the provider is silent in n answers at once.
+func (s *site) waitStalled(n int) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := s.sim.WaitStalled(ctx, n); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

@@ -108,6 +108,7 @@ func TestTooManyOrphans(t *testing.T) {
 	if info := s.awaitState(ids[0], streamlog.Cancelled); info.End.Cause != "cap" {
 		t.Errorf("the oldest ended by %q", info.End.Cause)
 	}
+	s.waitStalled(2)
 	s.sim.Release()
 	s.awaitState(ids[1], streamlog.Completed)
 	s.awaitState(ids[2], streamlog.Completed)

@@ -297,7 +297,7 @@ func TestDrain(t *testing.T) {
 			t.Fatal("calls are still taken")
 		}
 	}
-	s.sim.Release()
+	s.releaseStalled()
 	if _, err := io.ReadAll(resp.Body); err != nil {
 		t.Errorf("the stream under way: %v", err)
 	}
