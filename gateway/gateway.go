@@ -102,7 +102,7 @@ func New(o Options) (*Gateway, error) {
 			g.settler.Look(id)
 		}
 	}
-	g.metrics.Books(g.totals)
+	g.metrics.Scrape(g.totals)
 	return g, nil
 }
 

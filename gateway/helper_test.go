@@ -100,9 +100,13 @@ func (s *site) start() {
 		s.t.Fatal(err)
 	}
 	s.registry = prometheus.NewRegistry()
+	m, err := metrics.New(s.registry, metrics.Options{Version: "test"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	s.gateway, err = gateway.New(gateway.Options{
 		Config: s.config, Log: s.log, Logger: logger, Secret: []byte("0123456789abcdef"),
-		Metrics: metrics.New(s.registry, "test", func() metrics.Log { return metrics.Log{} }),
+		Metrics: m,
 		Books:   &gateway.Books{Ledger: s.ledger, Prices: pricing.Embedded(), Factors: s.factors},
 	})
 	if err != nil {

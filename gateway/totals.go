@@ -74,9 +74,20 @@ func (g *Gateway) cost(h *streamlog.Header, bytes int64) pricing.Picodollars {
 	return cost
 }
 
+// yielder takes a value without an exemplar.
+type yielder func(name string, value float64, labels ...string)
+
 // totals yields what the ledger has, and what it hasn't yet.
-func (g *Gateway) totals(yield metrics.Yield) {
+func (g *Gateway) totals(sample func(metrics.Sample)) {
+	yield := func(name string, value float64, labels ...string) {
+		sample(metrics.Sample{Name: name, Labels: labels, Value: value})
+	}
 	yield(metrics.NamePriceBook, 1, g.prices.Version())
+	st := g.log.Stats()
+	yield(metrics.NameAppendQueueBytes, float64(st.QueuedBytes))
+	yield(metrics.NameLogBytes, float64(st.DiskBytes))
+	yield(metrics.NameLogFreeBytes, float64(st.FreeBytes))
+	yield(metrics.NameUnsettled, float64(st.Unsettled))
 	if g.settler == nil {
 		return
 	}
@@ -135,7 +146,7 @@ func zeros(seen map[pair]bool) map[series]float64 {
 }
 
 // memos are what resumes saved, what the gateway caused, and what was missed.
-func (g *Gateway) memos(t ledger.Totals, seen map[pair]bool, yield metrics.Yield) {
+func (g *Gateway) memos(t ledger.Totals, seen map[pair]bool, yield yielder) {
 	type series struct {
 		pair
 		by string
@@ -175,7 +186,7 @@ func (g *Gateway) memos(t ledger.Totals, seen map[pair]bool, yield metrics.Yield
 }
 
 // corrections are what was booked otherwise before, or could not be booked.
-func (g *Gateway) corrections(t ledger.Totals, yield metrics.Yield) {
+func (g *Gateway) corrections(t ledger.Totals, yield yielder) {
 	unpriced, adjusted := map[string]float64{}, map[[2]string]ledger.AdjustmentTotal{}
 	for _, reason := range pricing.Reasons() {
 		unpriced[string(reason)] = 0
@@ -208,7 +219,7 @@ func (g *Gateway) corrections(t ledger.Totals, yield metrics.Yield) {
 
 // unsettled is what has no outcome yet: of streams under way as far as their
 // bytes tell, of those that have ended as billed.
-func (g *Gateway) unsettled(yield metrics.Yield) {
+func (g *Gateway) unsettled(yield yielder) {
 	pending := map[pair]*open{}
 	of := func(provider, model string) *open {
 		p := pair{provider, model}

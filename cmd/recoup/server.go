@@ -76,7 +76,10 @@ func start(settings *config.Settings, logger *slog.Logger, booked bool) (_ *serv
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := &server{logger: logger, failed: make(chan error, 2)}
-	m := metrics.New(registry, version(), s.logStats)
+	m, err := metrics.New(registry, metrics.Options{Version: version()})
+	if err != nil {
+		return nil, err
+	}
 	secret, err := s.openData(settings, m)
 	if err != nil {
 		return nil, err
@@ -152,7 +155,7 @@ func (s *server) openData(settings *config.Settings, m *metrics.Metrics) ([]byte
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
 	s.log = log
-	if s.ledger, err = openLedger(settings, s.logger); err != nil {
+	if s.ledger, err = openLedger(settings, s.logger, m); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	s.factors = loadFactors(dir, s.logger)
@@ -160,8 +163,11 @@ func (s *server) openData(settings *config.Settings, m *metrics.Metrics) ([]byte
 }
 
 // openLedger opens the books. What is damaged there is not opened for writing.
-func openLedger(settings *config.Settings, logger *slog.Logger) (*ledger.Ledger, error) {
-	l, err := ledger.Open(settings.DataDir, ledger.Options{Logger: logger})
+func openLedger(settings *config.Settings, logger *slog.Logger, m *metrics.Metrics) (*ledger.Ledger, error) {
+	l, err := ledger.Open(settings.DataDir, ledger.Options{
+		Logger:   logger,
+		OnCommit: func(c ledger.Commit) { m.LedgerCommitSeconds.Observe(c.Duration.Seconds()) },
+	})
 	switch {
 	case errors.Is(err, ledger.ErrDamaged):
 		return nil, fmt.Errorf("data_dir: %w: nothing was changed; restore the ledger, or start with another directory (%s)", err, spellings("data_dir"))
@@ -169,12 +175,6 @@ func openLedger(settings *config.Settings, logger *slog.Logger) (*ledger.Ledger,
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
 	return l, nil
-}
-
-// logStats is asked at each scrape, which can't come before the log is open.
-func (s *server) logStats() metrics.Log {
-	st := s.log.Stats()
-	return metrics.Log{QueuedBytes: st.QueuedBytes, DiskBytes: st.DiskBytes, Unsettled: st.Unsettled}
 }
 
 // serve starts to serve l. There is no limit on the time of a response: an

@@ -67,9 +67,13 @@ func runGateway(ctx context.Context, provider, dir string) error {
 	}
 	cfg := gateway.Defaults()
 	cfg.Providers = map[string]gateway.Provider{"openai": {Name: "openai", BaseURL: base, Dialect: dialect.OpenAI, OnCancel: gateway.BillingStops}}
+	m, err := metrics.New(prometheus.NewRegistry(), metrics.Options{Version: "test"})
+	if err != nil {
+		return err
+	}
 	g, err := gateway.New(gateway.Options{
 		Config: cfg, Log: l, Logger: slog.New(slog.DiscardHandler), Secret: []byte("0123456789abcdef"),
-		Metrics: metrics.New(prometheus.NewRegistry(), "test", func() metrics.Log { return metrics.Log{} }),
+		Metrics: m,
 	})
 	if err != nil {
 		return err

@@ -156,12 +156,13 @@ func freeBytes(dir string) (uint64, error) {
 type Stats struct {
 	QueuedBytes int   // waiting for the writer
 	DiskBytes   int64 // allocated by the databases
+	FreeBytes   int64 // that they can still grow by before new streams are refused
 	Streams     int   // in memory
 	Unsettled   int   // that have ended
 	Buckets     int
 }
 
-// Stats measures. It reads the sizes of a few files per bucket.
+// Stats measures. It reads the sizes of a few files per bucket, and of the disk.
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	st := Stats{QueuedBytes: l.queue.waiting(), Streams: len(l.streams), Buckets: len(l.buckets)}
@@ -170,6 +171,9 @@ func (l *Log) Stats() Stats {
 	}
 	l.mu.Unlock()
 	st.DiskBytes = allocated(l.root)
+	if free, err := l.opts.FreeBytes(l.root); err == nil {
+		st.FreeBytes = max(int64(free)-int64(l.opts.MinFree), 0)
+	}
 	return st
 }
 
