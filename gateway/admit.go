@@ -217,14 +217,16 @@ func (g *Gateway) admit(c echo.Context, call *call) (*connection, error) {
 		cancel()
 		return nil, err
 	}
+	conn := &connection{stream: s, via: viaFirst, span: g.beginSpans(c, s, call)}
 	if err := s.log.Open(); err != nil {
 		cancel()
 		g.unregister(s)
+		s.attempt.End()
 		return nil, logError(err)
 	}
-	conn := &connection{stream: s, via: viaFirst}
 	err = conn.open()
 	req := g.upstreamRequest(ctx, c.Request(), call)
+	propagate(req.Header, call.provider, s.attempt)
 	go func() {
 		defer g.drains.Done()
 		defer s.release()

@@ -37,6 +37,11 @@ func (g *Gateway) connect(c echo.Context, s *stream, via string) (*connection, e
 		return nil, err
 	}
 	cn := &connection{stream: s, via: via, start: from, explicit: explicit, observe: via == viaID && c.QueryParam("observe") == "1"}
+	route := c.Path()
+	if via != viaID {
+		route = s.header.Endpoint
+	}
+	cn.span = g.fetchSpan(c, cn, route)
 	err = cn.open()
 	switch {
 	case err == nil:

@@ -37,7 +37,8 @@ type Provider struct {
 	Dialect  dialect.Dialect // nil: its calls are passed through, none is drained
 	OnCancel OnCancel
 
-	IncludeUsage bool // ask for the usage of chat streams, where the client doesn't
+	IncludeUsage   bool // ask for the usage of chat streams, where the client doesn't
+	PropagateTrace bool // send the trace context on; else neither ours nor the client's
 }
 
 // Config is what the gateway does, as far as it can be changed while running.
@@ -55,6 +56,8 @@ type Config struct {
 	WriteTimeout        time.Duration // how long one write to a client may take before it counts as a slow reader
 	UpstreamIdleTimeout time.Duration // how long a provider may be silent
 	MaxBodyBytes        int64         // of a request that is drained
+
+	SpanTags []string // tags of calls that are put on their spans
 }
 
 // Defaults are the settings that need no file: all but the providers.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/recoup-gateway/recoup/gateway/dialect"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/metrics"
 )
 
 const (
@@ -25,18 +30,20 @@ const (
 // the gateway's, not a client's: only the policy for orphans, a cancel or a
 // shutdown ends it early.
 func (g *Gateway) drain(s *stream, call *call, req *http.Request) {
+	t := timing{sent: time.Now()}
 	g.metrics.UpstreamRequests.WithLabelValues(s.header.Provider).Inc()
 	idle := newWatchdog(g.cfg().UpstreamIdleTimeout, s.stopDrain)
 	defer idle.stop()
-	e := g.receive(s, call, req, idle)
+	e := g.receive(s, call, sending{req, idle, &t})
 	if idle.fired() && e.State != streamlog.Completed {
 		e = streamlog.End{State: streamlog.Interrupted, Cause: causeUpstream, Detail: fmt.Sprintf("the provider was silent for %v", idle.after)}
 	}
 	e = s.verdict(e)
 	if err := g.end(s.log, e); err != nil {
-		g.logger.Error("a stream's end was not stored; it will be recovered at the next start", "stream", s.header.ID.String(), "error", err)
+		g.logger.Error("a stream's end was not stored; it will be recovered at the next start", append(logAttrs(&s.header), "error", err)...)
 	}
 	s.drained(e)
+	g.endAttempt(s, e, t)
 	g.settle(s.log)
 	g.mu.Lock()
 	close(g.ended)
@@ -58,9 +65,16 @@ func (s *stream) verdict(e streamlog.End) streamlog.End {
 	return e
 }
 
+// sending is a request on its way, and what is noted of it.
+type sending struct {
+	request *http.Request
+	idle    *watchdog
+	timing  *timing
+}
+
 // receive makes the call and stores what comes.
-func (g *Gateway) receive(s *stream, call *call, req *http.Request, idle *watchdog) streamlog.End {
-	resp, attempt, err := g.exchange(s, call, req)
+func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
+	resp, attempt, err := g.exchange(s, call, x.request)
 	if err != nil {
 		return unanswered(err)
 	}
@@ -83,13 +97,14 @@ func (g *Gateway) receive(s *stream, call *call, req *http.Request, idle *watchd
 	if ok {
 		g.pairs.add(s.header.Provider, g.label(s.header.Provider, s.header.Model))
 	}
-	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, sse: sse, seen: call.provider.Dialect.Observe(call.request, resp.Header.Get("Content-Type"))}
+	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, sse: sse, timing: x.timing, seen: call.provider.Dialect.Observe(call.request, resp.Header.Get("Content-Type"))}
 	a.json = !sse && isJSON(resp.Header.Get("Content-Type"))
 	if ok && plain && sse {
 		a.events = dialect.NewSSE(maxPart)
 	}
-	e := a.read(body, idle)
+	e := a.read(body, x.idle)
 	e.ResponseID, e.Model = a.seen.ResponseID(), a.seen.Model()
+	x.timing.reasons = a.seen.FinishReasons()
 	return e
 }
 
@@ -141,6 +156,11 @@ type answer struct {
 
 	complete bool // the terminal event is in the log
 	failed   bool // a failure event is
+
+	timing   *timing
+	came     time.Time           // when events came last
+	interval prometheus.Observer // of these times
+	chunks   *metrics.Chunks     // likewise
 }
 
 // read stores the body and says how it ended.
@@ -257,10 +277,32 @@ func (a *answer) store() error {
 	for _, e := range a.batch {
 		size += len(e.Data)
 	}
-	if a.stream.received(size, a.complete) {
-		a.gw.metrics.TimeToFirstEvent.WithLabelValues(a.stream.header.Provider, "upstream").Observe(time.Since(a.stream.header.Accepted).Seconds())
-	}
+	a.stream.received(size, a.complete)
+	a.timed()
 	return nil
+}
+
+// timed notes when events came.
+func (a *answer) timed() {
+	s, now := a.stream, time.Now()
+	switch {
+	case a.came.IsZero():
+		a.timing.first = now.Sub(a.timing.sent)
+		span := s.attempt.SpanContext()
+		metrics.Observe(a.gw.metrics.TimeToFirstEvent.WithLabelValues(s.header.Provider, atUpstream), now.Sub(s.header.Accepted).Seconds(), span)
+		if !a.ok || !a.sse {
+			break
+		}
+		a.interval = a.gw.metrics.InterEvent.WithLabelValues(s.header.Provider, atUpstream)
+		in := a.gw.inference(streamlog.Info{Header: s.header, End: &streamlog.End{Model: a.seen.Model()}})
+		a.chunks = a.gw.metrics.GenAI.Chunks(in)
+		a.chunks.First(trace.ContextWithSpanContext(context.Background(), span), a.timing.first.Seconds())
+	case a.chunks != nil:
+		gap := now.Sub(a.came).Seconds()
+		a.interval.Observe(gap)
+		a.chunks.Next(gap)
+	}
+	a.came = now
 }
 
 // watchdog calls a function when nothing resets it for some time.

@@ -64,14 +64,14 @@ func (g *Gateway) handleError(err error, c echo.Context) {
 	switch {
 	case errors.As(err, &e):
 	case errors.Is(err, errClientGone):
-		e = &httpError{status: 499, code: "client_gone", message: "The client has left."}
+		e = &httpError{status: statusClientGone, code: "client_gone", message: "The client has left."}
 	case errors.As(err, &he):
 		e = &httpError{status: he.Code, code: "gateway_error", message: fmt.Sprint(he.Message), err: he.Internal}
 	default:
 		e = &httpError{status: http.StatusInternalServerError, code: "gateway_error", message: "The gateway failed.", err: err}
 	}
 	if e.err != nil {
-		g.logger.Warn("call refused", "path", c.Path(), "status", e.status, "code", e.code, "error", e.err)
+		g.logger.Warn("call refused", "path", c.Path(), "status", e.status, "code", e.code, "error", e.err, traceAttrOf(c))
 	}
 	if c.Response().Committed {
 		return
@@ -106,7 +106,13 @@ func dialectOf(c echo.Context) dialect.Dialect {
 	return dialect.OpenAI
 }
 
-// errorType is the metric label for how an attempt failed.
+// statusClientGone is the status of a response that nobody is there to have.
+const statusClientGone = 499
+
+// errorTypeGateway is the type of errors that are the gateway's own.
+const errorTypeGateway = "gateway"
+
+// errorType is the metric label for how an attempt failed, and error.type of its span.
 func errorType(e streamlog.End, head *streamlog.Head) string {
 	switch {
 	case e.State == streamlog.Cancelled:
@@ -114,7 +120,7 @@ func errorType(e streamlog.End, head *streamlog.Head) string {
 	case e.Cause == causeUnreachable:
 		return "no_response"
 	case e.Cause != causeUpstream:
-		return "gateway"
+		return errorTypeGateway
 	case head == nil:
 		return "no_response"
 	case head.Status >= 400:

@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/settle"
@@ -31,6 +30,9 @@ type Options struct {
 	Logger  *slog.Logger
 	Secret  []byte // keys the hashes of credentials; must be the same as when the log was written
 	Books   *Books // nil: none are kept
+
+	Tracing   *metrics.Tracing // nil: nothing is traced
+	LabelTags []string         // tags of calls that are labels of the tagged metrics, which must have been made for them
 }
 
 // Books are where the gateway books what was billed, and by which prices.
@@ -51,6 +53,12 @@ type Gateway struct {
 	router    *echo.Echo
 	admitting keyedMutex // held from looking a key up to creating its stream
 	loading   keyedMutex // held while the history of a stream that nobody reads is looked at
+
+	traces    bool // anything is traced
+	tracer    trace.Tracer
+	unbilled  unbilled
+	losses    losses
+	labelTags []string
 
 	prices  *pricing.Book
 	pairs   pairs
@@ -82,6 +90,7 @@ func New(o Options) (*Gateway, error) {
 		log: o.Log, metrics: o.Metrics, logger: o.Logger, hash: hasher{o.Secret},
 		streams: map[streamlog.ID]*stream{}, ended: make(chan struct{}),
 		transport: newTransport(),
+		traces:    o.Tracing.On(), tracer: o.Tracing.Tracer(), labelTags: o.LabelTags,
 	}
 	g.config.Store(&o.Config)
 	g.router = g.routes()
@@ -97,7 +106,7 @@ func New(o Options) (*Gateway, error) {
 	g.prices = pricing.Embedded()
 	if b := o.Books; b != nil {
 		g.books, g.prices = *b, b.Prices
-		g.settler = settle.Start(settle.Options{Log: o.Log, Ledger: b.Ledger, Book: b.Prices, Factors: b.Factors, Logger: o.Logger})
+		g.settler = settle.Start(settle.Options{Log: o.Log, Ledger: b.Ledger, Book: b.Prices, Factors: b.Factors, Logger: o.Logger, LabelTags: o.LabelTags, OnPosted: g.posted})
 		for _, id := range recovered {
 			g.settler.Look(id)
 		}
@@ -119,7 +128,11 @@ func (g *Gateway) recover(s *streamlog.Stream) error {
 	case info.Terminal:
 		e = streamlog.End{State: streamlog.Completed, Clean: true}
 	}
-	return g.end(s, e)
+	if err := g.end(s, e); err != nil {
+		return err
+	}
+	g.recovered(s)
+	return nil
 }
 
 // end ends a stream: the one place where that happens, for a drain and for
@@ -131,13 +144,14 @@ func (g *Gateway) end(s *streamlog.Stream, e streamlog.End) error {
 	}
 	h, info := s.Header(), s.Info()
 	if e.State != streamlog.Completed {
-		g.metrics.UpstreamErrors.WithLabelValues(h.Provider, errorType(e, info.Head)).Inc()
+		_, attempt := spansOf(&h)
+		metrics.Count(g.metrics.UpstreamErrors.WithLabelValues(h.Provider, errorType(e, info.Head)), attempt)
 	}
-	attrs := []any{"stream", h.ID.String(), "provider", h.Provider, "model", h.Model, "state", string(e.State), "events", info.Events, "bytes", info.Bytes}
+	attrs := append(logAttrs(&h), "provider", h.Provider, "model", h.Model, "state", string(e.State), "events", info.Events, "bytes", info.Bytes)
 	if e.State != streamlog.Completed {
 		attrs = append(attrs, "cause", e.Cause, "detail", e.Detail)
 	}
-	g.logger.Info("stream ended", append(attrs, traceAttr(h.Traceparent))...)
+	g.logger.Info("stream ended", attrs...)
 	return nil
 }
 
@@ -149,7 +163,8 @@ func (g *Gateway) settle(s *streamlog.Stream) {
 		return
 	}
 	if err := s.Settled(); err != nil {
-		g.logger.Debug("a stream could not be marked as settled", "stream", s.Header().ID.String(), "error", err)
+		h := s.Header()
+		g.logger.Debug("a stream could not be marked as settled", append(logAttrs(&h), "error", err)...)
 	}
 }
 
@@ -159,6 +174,7 @@ func (g *Gateway) Close() {
 	if g.settler != nil {
 		g.settler.Close()
 	}
+	g.unbilled.end()
 }
 
 // Handler is the data plane.
@@ -215,10 +231,7 @@ func (g *Gateway) waitLive(ctx context.Context) error {
 }
 
 func (g *Gateway) interruptAll() {
-	g.mu.Lock()
-	streams := slices.Collect(maps.Values(g.streams))
-	g.mu.Unlock()
-	for _, s := range streams {
+	for _, s := range g.held() {
 		s.stop(stopShutdown)
 	}
 }

@@ -1,6 +1,11 @@
 package gateway
 
-import "github.com/recoup-gateway/recoup/internal/streamlog"
+import (
+	"maps"
+	"slices"
+
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+)
 
 // A stream that is drained or read is held: there is one of it, and what is
 // decided about its owner is decided there. One that nobody holds is brought back
@@ -22,7 +27,7 @@ func (g *Gateway) hold(l *streamlog.Stream) (*stream, error) {
 		l.Release()
 		return nil, err
 	}
-	s := &stream{gw: g, log: l, header: l.Header(), lost: lost, delivered: delivered, complete: l.Info().Terminal, begun: true, refs: 1}
+	s := &stream{gw: g, log: l, header: l.Header(), lost: lost, delivered: delivered, complete: l.Info().Terminal, begun: true, refs: 1, attempt: noSpan}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.streams[id] = s
@@ -107,4 +112,11 @@ func lastBreak(l *streamlog.Stream) (lost *breakage, delivered bool, err error) 
 		lost = nil
 	}
 	return lost, delivered, err
+}
+
+// held returns the streams that are drained or read now.
+func (g *Gateway) held() []*stream {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Collect(maps.Values(g.streams))
 }

@@ -13,6 +13,7 @@ import (
 // passThrough relays a call that is not drained, untouched.
 func (g *Gateway) passThrough(c echo.Context, p Provider, path string) error {
 	g.metrics.Passthrough.WithLabelValues(p.Name, endpointLabel(path)).Inc()
+	span := g.beginSpan(c, passthroughRoute(path))
 	var failed error
 	proxy := &httputil.ReverseProxy{
 		Transport:     g.transport,
@@ -28,6 +29,7 @@ func (g *Gateway) passThrough(c echo.Context, p Provider, path string) error {
 				}
 			}
 			sendOnce(pr.Out.Header)
+			propagate(pr.Out.Header, p, span)
 			for _, name := range ownHeaders {
 				pr.Out.Header.Del(name)
 				pr.Out.Header.Del("X-" + name)
@@ -45,6 +47,14 @@ func (g *Gateway) passThrough(c echo.Context, p Provider, path string) error {
 	}
 	return &httpError{status: http.StatusBadGateway, code: "provider_unreachable", retryAfter: 1, err: failed,
 		message: fmt.Sprintf("The provider %q could not be reached. Check its base_url and the network.", p.Name)}
+}
+
+// passthroughRoute is a route of a closed set, for a span's name.
+func passthroughRoute(path string) string {
+	if label := endpointLabel(path); label != "other" {
+		return "/v1/" + label
+	}
+	return "/*"
 }
 
 // endpointLabel is the closed set of endpoints that pass-through calls are

@@ -12,9 +12,12 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/recoup-gateway/recoup/gateway/dialect"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/metrics"
 )
 
 const relayBatch = 64 << 10 // bytes that one write to a client takes
@@ -28,6 +31,9 @@ type connection struct {
 	observe  bool   // reads without owning
 	reason   string // why it does not continue the earlier call with its key
 
+	span trace.Span    // of the request
+	gap  time.Duration // since the break that it resumes; set by attach
+
 	conn   *streamlog.Conn
 	reader *streamlog.Reader
 
@@ -40,6 +46,8 @@ type connection struct {
 	wrote    bool               // since the last look of the keepalive
 	out      []byte
 	deadline time.Time
+	given    time.Time           // when events were written last
+	interval prometheus.Observer // of these times
 }
 
 // open begins to read and makes the connection known to the stream.
@@ -58,12 +66,13 @@ func (cn *connection) open() (err error) {
 
 // serve writes the stream to the client: what is stored, then what comes. It
 // gives back the connection's reference.
-func (cn *connection) serve(c echo.Context) error {
+func (cn *connection) serve(c echo.Context) (err error) {
 	s := cn.stream
 	cause := leftGateway // what it is if this panics
 	defer func() {
 		cn.reader.Close()
 		s.detach(cn, cause)
+		cn.endSpan(statusOf(c, err), cause)
 		s.release()
 	}()
 	head, err := cn.awaitHead(c)
@@ -215,7 +224,7 @@ func (cn *connection) relay(c echo.Context, head *streamlog.Head) error {
 			}
 			return nil
 		default:
-			cn.stream.gw.logger.Error("a stream can't be read", "stream", cn.stream.header.ID.String(), "error", err)
+			cn.stream.gw.logger.Error("a stream can't be read", append(logAttrs(&cn.stream.header), "error", err)...)
 			return err
 		}
 	}
@@ -233,10 +242,7 @@ func (cn *connection) write(w io.Writer, rc *http.ResponseController, events []s
 	if !last.More {
 		to++
 	}
-	if cn.conn.Position() == 0 && cn.via == viaFirst {
-		s := cn.stream
-		s.gw.metrics.TimeToFirstEvent.WithLabelValues(s.header.Provider, "client").Observe(time.Since(s.header.Accepted).Seconds())
-	}
+	cn.timed()
 	for _, e := range events {
 		if e.Terminal {
 			cn.terminal.Store(true)
@@ -245,6 +251,30 @@ func (cn *connection) write(w io.Writer, rc *http.ResponseController, events []s
 	cn.conn.Delivered(to)
 	return nil
 }
+
+// timed notes when the first connection was given events. One that comes later is
+// given what there is as fast as it takes it.
+func (cn *connection) timed() {
+	if cn.via != viaFirst {
+		return
+	}
+	s, now := cn.stream, time.Now()
+	if cn.given.IsZero() {
+		metrics.Observe(s.gw.metrics.TimeToFirstEvent.WithLabelValues(s.header.Provider, atClient), now.Sub(s.header.Accepted).Seconds(), cn.span.SpanContext())
+	} else if s.header.Streamed {
+		if cn.interval == nil {
+			cn.interval = s.gw.metrics.InterEvent.WithLabelValues(s.header.Provider, atClient)
+		}
+		cn.interval.Observe(now.Sub(cn.given).Seconds())
+	}
+	cn.given = now
+}
+
+// Where the time of an event is taken.
+const (
+	atUpstream = "upstream"
+	atClient   = "client"
+)
 
 // bytes are what the client is to see of events. They are valid until the next
 // call.

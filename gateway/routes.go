@@ -14,6 +14,9 @@ func (g *Gateway) routes() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = g.handleError
+	if g.traces {
+		e.Use(g.trace)
+	}
 	e.Use(g.refuseWhileDraining)
 	e.GET("/recoup/streams", g.listStreams)
 	e.GET("/recoup/streams/:id", g.readStream)

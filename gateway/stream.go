@@ -7,7 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/metrics"
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
@@ -52,6 +56,7 @@ type stream struct {
 	log       *streamlog.Stream // this holds a reference
 	header    streamlog.Header
 	stopDrain context.CancelFunc // nil if it was loaded after its end
+	attempt   trace.Span         // of the attempt, if it is made here
 
 	refs int // guarded by Gateway.mu
 
@@ -96,6 +101,27 @@ func (s *stream) isOrphan() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.owners) == 0
+}
+
+// unfinished is what is known, without looking at it, of an answer that is still
+// coming.
+func (s *stream) unfinished() (bytes int64, orphan, live bool) {
+	_, n := s.log.Size()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(n), len(s.owners) == 0, s.draining
+}
+
+// behind is how many events of the log the owner has not been given yet.
+func (s *stream) behind() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	owner := s.owner()
+	if owner == nil || owner.conn == nil {
+		return 0
+	}
+	events, _ := s.log.Size()
+	return events - min(owner.conn.Position(), events)
 }
 
 func (s *stream) isStopped() bool {
@@ -190,14 +216,19 @@ func (s *stream) attach(c *connection) (err error) {
 	}
 	switch owner := s.owner(); {
 	case owner != nil && !owner.terminal.Load():
-		s.countBreak(leftClient) // a take-over
+		s.countBreak(leftClient, c) // a take-over
 		c.resumes = true
 	case s.lost != nil && c.start <= s.lost.position:
 		c.resumes = true
-		s.gw.metrics.ResumeGap.Observe(now.Sub(s.lost.at).Seconds())
+		c.gap = now.Sub(s.lost.at)
+		metrics.Observe(s.gw.metrics.ResumeGap, c.gap.Seconds(), c.span.SpanContext())
 	}
 	s.lost = nil
 	s.gw.missed.remove(s.header.Fingerprint, s.header.ID)
+	if c.via != viaFirst && s.attempt.IsRecording() {
+		s.attempt.AddLink(trace.Link{SpanContext: c.span.SpanContext(), Attributes: []attribute.KeyValue{metrics.AttrLinkKind.String(metrics.LinkResume)}})
+		s.attempt.AddEvent(metrics.EventAttached)
+	}
 	s.owners = append(s.owners, c)
 	s.settleDown()
 	return nil
@@ -214,7 +245,7 @@ func (s *stream) owner() *connection {
 // for a client that left takes its course.
 func (s *stream) detach(c *connection, cause string) {
 	if err := c.conn.Detach(cause); err != nil {
-		s.gw.logger.Error("a connection's end was not stored", "stream", s.header.ID.String(), "error", err)
+		s.gw.logger.Error("a connection's end was not stored", append(logAttrs(&s.header), "error", err)...)
 	}
 	if c.resumes {
 		s.gw.countResume(&s.header, c)
@@ -234,7 +265,7 @@ func (s *stream) detach(c *connection, cause string) {
 		if s.draining || s.complete {
 			s.gw.missed.add(broken{id: s.header.ID, fingerprint: s.header.Fingerprint, at: s.lost.at}, s.gw.log.Retention())
 		}
-		s.countBreak(cause)
+		s.countBreak(cause, c)
 	}
 	why, victims := s.settleDown()
 	ended := !s.draining
@@ -283,9 +314,9 @@ func (s *stream) settleDown() (why string, victims []*stream) {
 }
 
 // received notes what the drain has stored.
-func (s *stream) received(bytes int, complete bool) (first bool) {
+func (s *stream) received(bytes int, complete bool) {
 	s.mu.Lock()
-	first, s.begun = !s.begun, true
+	s.begun = true
 	s.complete = s.complete || complete
 	orphan := len(s.owners) == 0
 	s.mu.Unlock()
@@ -294,7 +325,6 @@ func (s *stream) received(bytes int, complete bool) (first bool) {
 			v.stopOrphan(stopCap)
 		}
 	}
-	return first
 }
 
 // drained notes that the provider is done.
@@ -327,8 +357,10 @@ func (s *stream) count() {
 	s.gauge = state
 }
 
-func (s *stream) countBreak(cause string) {
-	s.gw.metrics.Breaks.WithLabelValues(s.header.Provider, s.gw.label(s.header.Provider, s.header.Model), cause).Inc()
+// countBreak counts a break that c has suffered, or brought about.
+func (s *stream) countBreak(cause string, c *connection) {
+	metrics.Count(s.gw.metrics.Breaks.WithLabelValues(s.header.Provider, s.gw.label(s.header.Provider, s.header.Model), cause), c.span.SpanContext())
+	s.attempt.AddEvent(metrics.EventDetached, trace.WithAttributes(metrics.AttrEnded.String(cause), metrics.AttrDelivered.Int64(int64(c.conn.Position()))))
 }
 
 func (g *Gateway) countResume(h *streamlog.Header, c *connection) {
@@ -336,5 +368,5 @@ func (g *Gateway) countResume(h *streamlog.Header, c *connection) {
 	if c.terminal.Load() {
 		result = "completed"
 	}
-	g.metrics.Resumes.WithLabelValues(h.Provider, g.label(h.Provider, h.Model), c.via, result).Inc()
+	metrics.Count(g.metrics.Resumes.WithLabelValues(h.Provider, g.label(h.Provider, h.Model), c.via, result), c.span.SpanContext())
 }

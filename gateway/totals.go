@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"maps"
-	"slices"
+	"strings"
 	"sync"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
@@ -88,6 +88,7 @@ func (g *Gateway) totals(sample func(metrics.Sample)) {
 	yield(metrics.NameLogBytes, float64(st.DiskBytes))
 	yield(metrics.NameLogFreeBytes, float64(st.FreeBytes))
 	yield(metrics.NameUnsettled, float64(st.Unsettled))
+	yield(metrics.NameDeliveryLag, float64(g.lag()))
 	if g.settler == nil {
 		return
 	}
@@ -114,9 +115,10 @@ func (g *Gateway) totals(sample func(metrics.Sample)) {
 		if s[0] != metrics.NameCost { // which has one more
 			labels = s[1:6]
 		}
-		yield(s[0], v, labels...)
+		sample(metrics.Sample{Name: s[0], Labels: labels, Value: v, Exemplar: g.losses.of(s)})
 	}
 	g.memos(t, seen, yield)
+	g.tagged(t, yield)
 	g.corrections(t, yield)
 	g.unsettled(yield)
 }
@@ -185,6 +187,36 @@ func (g *Gateway) memos(t ledger.Totals, seen map[pair]bool, yield yielder) {
 	}
 }
 
+// tagged are tokens and money by the tags that are labels now. What was counted by
+// others as well is added up over those.
+func (g *Gateway) tagged(t ledger.Totals, yield yielder) {
+	if len(g.labelTags) == 0 {
+		return
+	}
+	type sum struct {
+		labels  []string
+		tokens  int64
+		dollars float64
+	}
+	sums := map[string]*sum{}
+	for _, v := range t.Tagged {
+		labels := []string{v.Provider, v.Model, v.Outcome}
+		for _, tag := range g.labelTags {
+			labels = append(labels, v.Labels[tag])
+		}
+		key := strings.Join(labels, "\x00")
+		if sums[key] == nil {
+			sums[key] = &sum{labels: labels}
+		}
+		sums[key].tokens += v.Tokens
+		sums[key].dollars += v.Amount.Dollars()
+	}
+	for _, s := range sums {
+		yield(metrics.NameTaggedOutputTokens, float64(s.tokens), s.labels...)
+		yield(metrics.NameTaggedCost, s.dollars, s.labels...)
+	}
+}
+
 // corrections are what was booked otherwise before, or could not be booked.
 func (g *Gateway) corrections(t ledger.Totals, yield yielder) {
 	unpriced, adjusted := map[string]float64{}, map[[2]string]ledger.AdjustmentTotal{}
@@ -231,15 +263,11 @@ func (g *Gateway) unsettled(yield yielder) {
 	for p := range g.pairs.all() {
 		of(p.provider, p.model)
 	}
-	g.mu.Lock()
-	running := slices.Collect(maps.Values(g.streams))
-	g.mu.Unlock()
-	for _, s := range running {
-		if !s.live() {
-			continue
+	for _, s := range g.held() {
+		if bytes, orphan, live := s.unfinished(); live {
+			tokens, cost := g.settler.Guess(s.header.Provider, s.header.Model, bytes)
+			of(s.header.Provider, g.label(s.header.Provider, s.header.Model)).add(tokens, cost.Dollars(), orphan)
 		}
-		tokens, cost := g.settler.Guess(s.header.Provider, s.header.Model, int64(s.log.Info().Bytes))
-		of(s.header.Provider, g.label(s.header.Provider, s.header.Model)).add(tokens, cost.Dollars(), s.isOrphan())
 	}
 	g.settler.Unsettled(func(o settle.Open) {
 		of(o.Provider, o.Model).add(o.Tokens, o.Amount.Dollars(), o.Orphan)
@@ -249,6 +277,14 @@ func (g *Gateway) unsettled(yield yielder) {
 		yield(metrics.NameAtRiskTokens, float64(o.atRisk), p.provider, p.model)
 		yield(metrics.NameAtRisk, o.cost, p.provider, p.model)
 	}
+}
+
+// lag is how many events the owner who is furthest behind has not been given yet.
+func (g *Gateway) lag() (most uint64) {
+	for _, s := range g.held() {
+		most = max(most, s.behind())
+	}
+	return most
 }
 
 // open is what is pending of a pair.

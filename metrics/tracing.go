@@ -19,7 +19,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Tracing is where spans go. The zero value is nowhere, at no cost.
+// Tracing is where spans go. Nil, as the zero value, is nowhere, at no cost.
 type Tracing struct {
 	provider *sdktrace.TracerProvider // nil: nowhere
 	tracer   trace.Tracer             // nil: likewise
@@ -104,11 +104,11 @@ func newExporter(ctx context.Context, kind string, getenv func(string) string) (
 }
 
 // On reports whether anything is traced.
-func (t *Tracing) On() bool { return t.provider != nil }
+func (t *Tracing) On() bool { return t != nil && t.provider != nil }
 
 // Tracer makes spans.
 func (t *Tracing) Tracer() trace.Tracer {
-	if t.tracer == nil {
+	if !t.On() {
 		return noop.Tracer{}
 	}
 	return t.tracer
@@ -116,7 +116,7 @@ func (t *Tracing) Tracer() trace.Tracer {
 
 // Stop exports what is left.
 func (t *Tracing) Stop(ctx context.Context) error {
-	if t.provider == nil {
+	if !t.On() {
 		return nil
 	}
 	if err := t.provider.Shutdown(ctx); err != nil {

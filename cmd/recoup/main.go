@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +40,16 @@ type program struct {
 	unbooked bool // keep no books: for a measurement of what they cost
 
 	began bool // the arguments were understood
+}
+
+// getenv is os.Getenv of the environment that the program was given.
+func (p *program) getenv(name string) string {
+	for _, kv := range slices.Backward(p.environ) {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // run returns the exit code.

@@ -59,7 +59,7 @@ func (p *program) serve(ctx context.Context, settings *config.Settings, loader *
 	for _, w := range settings.Warnings {
 		logger.Warn("configuration", "warning", w)
 	}
-	s, err := start(settings, logger, !p.unbooked)
+	s, err := p.start(settings, logger)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type server struct {
 	log     *streamlog.Log
 	ledger  *ledger.Ledger
 	factors *factors
+	tracing *metrics.Tracing
 	gateway *gateway.Gateway
 	logger  *slog.Logger
 
@@ -53,7 +54,7 @@ type server struct {
 // start brings the gateway up. The listeners come first: a port that is taken
 // is the most common reason to fail, and nothing has been touched by then. Only
 // a measurement of what the books cost is without them.
-func start(settings *config.Settings, logger *slog.Logger, booked bool) (_ *server, err error) {
+func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *server, err error) {
 	var undo []func() error
 	defer func() {
 		if err != nil {
@@ -76,17 +77,22 @@ func start(settings *config.Settings, logger *slog.Logger, booked bool) (_ *serv
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := &server{logger: logger, failed: make(chan error, 2)}
-	m, err := metrics.New(registry, metrics.Options{Version: version()})
+	m, err := metrics.New(registry, metrics.Options{Version: version(), LabelTags: settings.LabelTags})
 	if err != nil {
 		return nil, err
 	}
+	if s.tracing, err = metrics.StartTracing(context.Background(), p.getenv, version()); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() error { return s.tracing.Stop(context.Background()) })
 	secret, err := s.openData(settings, m)
 	if err != nil {
 		return nil, err
 	}
 	undo = append(undo, s.log.Close, s.ledger.Close)
 	s.gateway, err = gateway.New(gateway.Options{
-		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret, Books: s.books(booked),
+		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret, Books: s.books(!p.unbooked),
+		Tracing: s.tracing, LabelTags: settings.LabelTags,
 	})
 	if err != nil {
 		return nil, err
@@ -99,7 +105,7 @@ func start(settings *config.Settings, logger *slog.Logger, booked bool) (_ *serv
 	s.data = s.serve(requests, dataListener, s.gateway.Handler())
 	s.admin = s.serve(requests, adminListener, adminHandler)
 	logger.Info("recoup is ready", "url", "http://"+dataListener.Addr().String(), "admin_url", "http://"+adminListener.Addr().String(),
-		"version", version(), "data_dir", settings.DataDir, "sync_writes", settings.SyncWrites, "encrypted", settings.EncryptionKey != nil)
+		"version", version(), "data_dir", settings.DataDir, "sync_writes", settings.SyncWrites, "encrypted", settings.EncryptionKey != nil, "traces", s.tracing.Exporter)
 	return s, nil
 }
 

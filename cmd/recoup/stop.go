@@ -43,12 +43,26 @@ func (s *server) stop(drain time.Duration, signals <-chan os.Signal) error {
 	s.handlers.wait() // the log must not close under a reader
 	s.gateway.Close()
 	errs = append(errs, s.factors.save(), s.ledger.Close(), s.log.Close())
+	s.stopTracing(hurry)
 	err := errors.Join(errs...)
 	if err == nil {
 		s.logger.Info("stopped")
 	}
 	return err
 }
+
+// stopTracing exports the last spans. That they don't arrive is nobody's loss but an
+// observer's, so it is no reason to fail.
+func (s *server) stopTracing(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastSpans)
+	defer cancel()
+	if err := s.tracing.Stop(ctx); err != nil {
+		s.logger.Warn("the last spans may be missing", "error", err)
+	}
+}
+
+// lastSpans is how long the export of the last spans may take.
+const lastSpans = 5 * time.Second
 
 // hurryOn returns a context that ends when another signal comes, and how to
 // stop listening for it.

@@ -1,15 +1,34 @@
 package dialect
 
-import "github.com/recoup-gateway/recoup/internal/token"
+import (
+	"slices"
+
+	"github.com/recoup-gateway/recoup/internal/token"
+)
 
 // names are what a provider calls its answer and its model.
 type names struct {
 	id, model, tier string
+	reasons         []string
 }
 
 func (n *names) ResponseID() string { return n.id }
 
 func (n *names) Model() string { return n.model }
+
+func (n *names) FinishReasons() []string { return n.reasons }
+
+// maxReasons bounds what is kept of them: choices mostly end alike.
+const maxReasons = 8
+
+func (n *names) addReason(raw []byte, quoted bool) {
+	if !quoted || len(raw) == 0 || len(raw) > maxToken || len(n.reasons) == maxReasons {
+		return // some send "" for not yet
+	}
+	if reason := string(plain(raw)); !slices.Contains(n.reasons, reason) {
+		n.reasons = append(n.reasons, reason)
+	}
+}
 
 func (n *names) setID(raw []byte, quoted bool) {
 	if n.id == "" && quoted && len(raw) <= maxToken {
@@ -34,6 +53,9 @@ const (
 	bodyModel
 	bodyTier
 	bodyError
+	bodyChoices
+	bodyChoice
+	bodyFinish
 	bodyUsage = entire | iota
 )
 
@@ -99,7 +121,17 @@ func (b *body) child(parent node, key []byte) node {
 			return bodyTier
 		case "usage":
 			return bodyUsage
+		case "choices":
+			return bodyChoices
+		case "stop_reason":
+			return bodyFinish
 		}
+	}
+	switch {
+	case parent == bodyChoices && key == nil:
+		return bodyChoice
+	case parent == bodyChoice && string(key) == "finish_reason":
+		return bodyFinish
 	}
 	b.failed = b.failed || parent == bodyError // an error with members is one
 	return unwatched
@@ -128,6 +160,8 @@ func (b *body) value(n node, raw []byte, quoted bool) {
 		b.setModel(raw, quoted)
 	case bodyTier:
 		b.setTier(raw, quoted)
+	case bodyFinish:
+		b.addReason(raw, quoted)
 	case bodyError:
 		b.failed = b.failed || quoted && len(raw) > 0 || !quoted && string(raw) != "null" && string(raw) != "false"
 	}

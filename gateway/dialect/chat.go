@@ -267,6 +267,7 @@ func (c *chat) value(n node, raw []byte, quoted bool) {
 		// Some send "" for not yet.
 		facts.choice.finished = quoted && len(raw) > 0
 		facts.choice.failed = quoted && string(plain(raw)) == "error"
+		c.addReason(raw, quoted)
 	case chatID:
 		c.setID(raw, quoted)
 	case chatModel:

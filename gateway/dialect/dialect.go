@@ -114,6 +114,10 @@ type Observer interface {
 	// Model is the model that the provider says it used, empty until it was seen.
 	Model() string
 
+	// FinishReasons are why the choices of the answer ended, as the provider says it, each once, in
+	// the order in which they were seen.
+	FinishReasons() []string
+
 	// Usage is what the attempt reported so far, in normal form; the zero Usage if nothing. What a
 	// provider doesn't say, or says in a way that makes no sense, is unknown. final tells that the report
 	// was seen which closes the answer: chat, the usage object of a finish chunk or behind it;

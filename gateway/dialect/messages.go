@@ -171,6 +171,7 @@ func (m *messages) value(n node, raw []byte, quoted bool) {
 		m.setModel(raw, quoted)
 	case msgStopReason:
 		m.stopped = m.stopped || quoted && len(raw) > 0
+		m.addReason(raw, quoted)
 	case msgError:
 		facts.failure = facts.failure || truthy(raw, quoted)
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -170,6 +171,14 @@ func normalOutcomes(o *Outcomes) (*Outcomes, error) {
 	}
 	if err := n.normalMemo(o); err != nil {
 		return nil, err
+	}
+	if len(n.Labels) > maxTags {
+		return nil, invalidf("%d labels", len(n.Labels))
+	}
+	for k, v := range n.Labels {
+		if err := errors.Join(label("label", k, true), label("label "+k, v, false)); err != nil {
+			return nil, err
+		}
 	}
 	return &n, nil
 }

@@ -47,6 +47,9 @@
 // the difference goes to Adjustments, "plus" or "minus". So counters + plus − minus
 // is the corrected sum of all outcomes; which outcome has it, Balances say.
 //
+// Where outcomes are posted with labels, their tokens and money are counted by these
+// too, beside all else. The labels stand in the entry, so that Verify knows them.
+//
 // # Layout
 //
 //	ledger/          Badger database
@@ -73,7 +76,7 @@
 // its body, which is JSON. Members: k kind (bill, outcomes, reversal, miss,
 // unexplained), t time of posting in unix ms (the host's clock, not in order), s
 // stream, n attempt, r revision, y reason, p provider, m model; a the attempt, with
-// its first bill; b the rest of a bill, o of outcomes; x a miss, u an unexplained
+// its first bill; b the rest of a bill, o of outcomes (lb their labels); x a miss, u an unexplained
 // amount; of: numbers of the entries that a reversal reverses; l lines, i memo: a
 // account, k kind, t tokens, p picodollars; e evidence, as compact JSON. What is
 // zero, empty or false is left out.

@@ -100,6 +100,8 @@ type outcomesBody struct {
 	Uncertain  int64            `json:"u,omitempty"`
 	Breaks     map[string]int64 `json:"b,omitempty"`
 	Resumes    int64            `json:"r,omitempty"`
+
+	Labels map[string]string `json:"lb,omitempty"`
 }
 
 type missBody struct {

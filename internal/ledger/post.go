@@ -236,7 +236,7 @@ func (d *drafting) settle(bill *entry, p *Posting, before *entry) error {
 	}
 	return d.add(&entry{
 		Kind: kindOutcomes, Provider: bill.Provider, Model: bill.Model,
-		Outcomes: &outcomesBody{o.Input, o.InputCause, o.Uncertain, o.Breaks, o.Resumes},
+		Outcomes: &outcomesBody{o.Input, o.InputCause, o.Uncertain, o.Breaks, o.Resumes, o.Labels},
 		Lines:    outcomeLines(d.bill, o), Memo: memoLines(o), Evidence: p.Evidence,
 	}, p, before)
 }

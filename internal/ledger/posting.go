@@ -167,6 +167,12 @@ type Outcomes struct {
 	Uncertain int64            // output tokens of which the outcome is a bound
 	Breaks    map[string]int64 // by cause
 	Resumes   int64
+
+	// Labels are tags of the call by which its tokens and money are counted apart, all
+	// that are told apart at the time, empty where the call had none; nil: it is not.
+	// Their values come from a closed set, since each makes counters of its own.
+	// They are no figures: posted again with others, those of the first time stand.
+	Labels map[string]string `json:"-"`
 }
 
 // Posting asks for the bill of an attempt to be posted, or its outcomes, or both.

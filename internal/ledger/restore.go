@@ -69,7 +69,7 @@ func (e *entry) outcomes() *Outcomes {
 	o := &Outcomes{}
 	if s := e.Outcomes; s != nil {
 		o.Input, o.InputCause = s.Input, s.InputCause
-		o.Uncertain, o.Breaks, o.Resumes = s.Uncertain, s.Breaks, s.Resumes
+		o.Uncertain, o.Breaks, o.Resumes, o.Labels = s.Uncertain, s.Breaks, s.Resumes, s.Labels
 	}
 	for _, l := range e.Lines {
 		if name, ok := strings.CutPrefix(l.Account, prefixOutput); ok {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ const (
 	familyUnpriced    = 'p' // reason
 	familyAdjustment  = 'a' // of, reason, sign
 	familyUnexplained = 'x' // provider; not a counter: what stands
+	familyTagged      = 'g' // provider, model, outcome, labels as a JSON object with its names in order
 )
 
 // Labels of counters.
@@ -119,6 +121,16 @@ func outcomeDeltas(provider, model string, b *Bill, o *Outcomes) []delta {
 	add(familyUpper, o.Upper.OutputTokens, o.Upper.Output, directionOutput)
 	for _, h := range o.Overhead {
 		add(familyOverhead, h.Tokens, h.Amount, h.Kind)
+	}
+	if len(o.Labels) == 0 {
+		return deltas
+	}
+	labels, _ := json.Marshal(o.Labels) // of a map of strings: it can't fail
+	for _, c := range o.Output {
+		add(familyTagged, c.Tokens, c.Amount, c.Outcome, string(labels))
+	}
+	for _, l := range b.Input {
+		add(familyTagged, 0, l.Amount, o.Input, string(labels))
 	}
 	return deltas
 }

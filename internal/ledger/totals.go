@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/recoup-gateway/recoup/internal/token"
@@ -21,6 +22,7 @@ type Totals struct {
 	Unpriced    []UnpricedTotal
 	Adjustments []AdjustmentTotal
 	Unexplained []UnexplainedTotal
+	Tagged      []TaggedTotal
 }
 
 // OutputTotal counts output tokens.
@@ -91,6 +93,15 @@ type UnexplainedTotal struct {
 	Amount   pricing.Sum
 }
 
+// TaggedTotal counts output tokens, and the money for input and output, by the
+// labels that outcomes were posted with.
+type TaggedTotal struct {
+	Provider, Model, Outcome string
+	Labels                   map[string]string
+	Tokens                   int64
+	Amount                   pricing.Sum
+}
+
 // Balance is what an account has come to, reversals included. Provider, pending,
 // price_variance, input/…, output/… and unexplained sum to zero for each kind. The
 // memo accounts saved, saved_upper, overhead/… and missed/… stand beside.
@@ -146,6 +157,10 @@ func (t *Totals) add(family byte, s []string, v tally, saved map[string]int) {
 		t.Adjustments = append(t.Adjustments, AdjustmentTotal{s[0], s[1], s[2], v.count, v.amount})
 	case familyUnexplained:
 		t.Unexplained = append(t.Unexplained, UnexplainedTotal{s[0], v.amount})
+	case familyTagged:
+		labels := map[string]string{}
+		_ = json.Unmarshal([]byte(s[3]), &labels) // as it was marshalled; Verify finds what is not
+		t.Tagged = append(t.Tagged, TaggedTotal{s[0], s[1], s[2], labels, v.count, v.amount})
 	}
 }
 
@@ -165,7 +180,7 @@ func (l *Ledger) Balances() []Balance {
 // counterLabels is how many labels each family has.
 var counterLabels = map[byte]int{
 	familyOutput: 5, familyInput: 5, familyCost: 6, familySaved: 3, familyUpper: 3,
-	familyOverhead: 3, familyMissed: 3, familyUnpriced: 1, familyAdjustment: 3, familyUnexplained: 1,
+	familyOverhead: 3, familyMissed: 3, familyUnpriced: 1, familyAdjustment: 3, familyUnexplained: 1, familyTagged: 4,
 }
 
 // validTallyKey says if a key that was read can be taken apart.

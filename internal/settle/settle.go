@@ -32,7 +32,9 @@ func (s *Settler) settle(l *streamlog.Stream) (*left, error) {
 	}
 	rest := &left{ended: info.End.At, over: over}
 	rest.Provider, rest.Model = r.header.Provider, s.Label(r.header.Provider, r.model())
-	if r.billed() {
+	if !r.billed() {
+		s.posted(Posted{Stream: l, Model: rest.Model})
+	} else {
 		b, err := s.post(l, r, over && !r.live)
 		if err != nil {
 			return nil, err
@@ -92,7 +94,16 @@ func (s *Settler) post(l *streamlog.Stream, r *reading, over bool) (books.Books,
 		// name for its model now.
 		p.Attempt, p.Bill, p.Revision, p.Reason = row.Attempt, nil, row.Current.Number, row.Current.Reason
 	}
-	_, err = s.ledger.Post(p)
+	if p.Outcomes != nil {
+		p.Outcomes.Labels = s.labels.of(r.header.Tags)
+	}
+	posted, err := s.ledger.Post(p)
+	if err == nil && posted {
+		s.posted(Posted{
+			Stream: l, Model: p.Attempt.Model, Usage: r.usage, Final: r.final, Evidence: e, Books: b,
+			Billed: !known, Settled: b.Settled, Over: over,
+		})
+	}
 	return b, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 	"github.com/recoup-gateway/recoup/internal/token"
@@ -38,6 +39,27 @@ type Options struct {
 	Book    *pricing.Book
 	Factors *token.Factors // learnt from what is settled
 	Logger  *slog.Logger
+
+	// LabelTags are the tags of calls by which tokens and money are counted too.
+	LabelTags []string
+
+	// OnPosted is told what was posted, once that is durable. It is called from many
+	// goroutines, and holds up the settling of other streams; nil: nobody wants to know.
+	OnPosted func(Posted)
+}
+
+// Posted is what has just been posted of a stream.
+type Posted struct {
+	Stream *streamlog.Stream
+	Model  string      // label
+	Usage  token.Usage // as the provider reported it
+	Final  bool        // the usage is the report that closes an answer
+
+	Evidence *Evidence   // nil: nothing is billed for the stream
+	Books    books.Books // with the outcomes, once they are settled
+	Billed   bool        // the bill was posted now
+	Settled  bool        // the outcomes were
+	Over     bool        // because the stream's time was over
 }
 
 // Settler posts bills and outcomes. Its methods may be called from many
@@ -50,6 +72,8 @@ type Settler struct {
 	logger    *slog.Logger
 	samples   samples
 	densities densities
+	labels    labels
+	posted    func(Posted) // never nil
 
 	wake chan struct{}
 	stop context.CancelFunc // ends the search for what the log has lost
@@ -100,6 +124,10 @@ func Start(o Options) *Settler {
 		wake: make(chan struct{}, 1), state: map[streamlog.ID]state{}, held: map[streamlog.ID]*streamlog.Stream{}, open: map[streamlog.ID]*Open{}, missed: map[streamlog.ID][]streamlog.ID{},
 	}
 	s.quiet = sync.NewCond(&s.mu)
+	s.labels.init(o.LabelTags, o.Ledger.Totals().Tagged)
+	if s.posted = o.OnPosted; s.posted == nil {
+		s.posted = func(Posted) {}
+	}
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	offered := s.log.Unsettled()

@@ -67,8 +67,9 @@ type Header struct {
 	MaxTokens   int64             `json:"max_tokens,omitempty"` // output tokens, at the most, that the call asked for
 	BodyBytes   int64             `json:"body_bytes,omitempty"` // of the request body, which itself is not stored
 	Accepted    time.Time         `json:"accepted"`
-	Traceparent string            `json:"traceparent,omitempty"`
+	Traceparent string            `json:"traceparent,omitempty"` // of the span of the first call; if that is not traced, of its caller
 	Tracestate  string            `json:"tracestate,omitempty"`
+	AttemptSpan string            `json:"attempt_span,omitempty"` // id of the attempt's span in the same trace; empty: not traced
 	Tags        map[string]string `json:"tags,omitempty"`
 	Policy      Policy            `json:"policy"`
 	Missed      *Missed           `json:"missed,omitempty"`

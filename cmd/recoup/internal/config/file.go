@@ -64,7 +64,7 @@ func (f *file) keys(m ast.MapNode) {
 			f.origins[name] = at
 			f.providers(it.Value())
 		default:
-			if text, at, ok := f.plain(k.name, k.kind.name, it.Value()); ok {
+			if text, at, ok := f.text(k, it.Value()); ok {
 				f.set(k, text, at)
 			}
 		}
@@ -77,6 +77,23 @@ func (f *file) unknown(name string, at origin, candidates []string) {
 		return
 	}
 	f.problem("", at, fmt.Sprintf("unknown key %q: %s", name, didYouMean(name, candidates)))
+}
+
+// text returns the text of a key's value, that of a list with commas between.
+func (f *file) text(k key, node ast.Node) (string, origin, bool) {
+	list, ok := node.(*ast.SequenceNode)
+	if !ok || !k.kind.list {
+		return f.plain(k.name, k.kind.name, node)
+	}
+	texts := make([]string, len(list.Values))
+	for i, v := range list.Values {
+		text, at, ok := f.plain(k.name, k.kind.name, v)
+		if !ok {
+			return "", at, false
+		}
+		texts[i] = text
+	}
+	return strings.Join(texts, ","), f.at(node.GetToken()), true
 }
 
 // plain returns the text of a value that must be no more than that.

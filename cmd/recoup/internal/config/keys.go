@@ -63,7 +63,7 @@ var keys = []key{
 		"Bytes that these streams have received together, likewise"},
 	{"max_orphan_usd", dollars(func(s *Settings) *pricing.Picodollars { return &s.Gateway.MaxOrphanCost }), true,
 		"What the output of these streams has cost together, as far as their bytes tell, likewise"},
-	{keyProviders, kind{"name=url", setProviders, providersText, nil}, true,
+	{keyProviders, kind{name: "name=url", set: setProviders, text: providersText}, true,
 		"Providers by name. In the file a mapping, laid over the default ones; as a flag (repeatable) and in the environment " +
 			"(comma-separated) name=url sets one base URL, and an unknown name makes a new provider of the dialect openai"},
 	{"keepalive", duration(0, func(s *Settings) *time.Duration { return &s.Gateway.Keepalive }), true,
@@ -82,6 +82,10 @@ var keys = []key{
 	{"admin_token_file", secretFile(func(s *Settings) *string { return &s.AdminTokenFile },
 		func(a, b *Settings) bool { return a.AdminToken == b.AdminToken }), false,
 		"File with the bearer token that guards the admin plane, all but health and metrics"},
+	{"label_tags", names(5, func(s *Settings) *[]string { return &s.LabelTags }), false,
+		"Tags of calls (Recoup-Tags) by which tokens and money are counted too, as the labels tag_… of metrics; the first 50 values of each, then other"},
+	{"span_tags", names(20, func(s *Settings) *[]string { return &s.Gateway.SpanTags }), true,
+		"Tags of calls that are put on their spans, as recoup.tag.…"},
 	{"pprof", boolean(func(s *Settings) *bool { return &s.Pprof }), false,
 		"Serve /debug/pprof/ on the admin plane"},
 	{"log_level", logLevel(func(s *Settings) *slog.Level { return &s.LogLevel }), true,
@@ -92,7 +96,7 @@ var keys = []key{
 
 // later are keys of the design that this version doesn't have. Whoever sets
 // one expects it to work.
-var later = map[string]bool{"ledger_retention": true, "prices": true, "label_tags": true, "principal": true, "api_key_env": true}
+var later = map[string]bool{"ledger_retention": true, "prices": true, "principal": true, "api_key_env": true}
 
 func keyNames() []string {
 	names := make([]string, len(keys))

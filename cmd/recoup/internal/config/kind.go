@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/recoup-gateway/recoup/gateway"
+	"github.com/recoup-gateway/recoup/metrics"
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
@@ -23,6 +25,7 @@ type kind struct {
 	set   func(s *Settings, text string) error
 	text  func(s *Settings) string
 	equal func(a, b *Settings) bool // nil: their texts are equal
+	list  bool                      // in the file it may be a list
 }
 
 // value makes a kind of how to parse and format the values of one field.
@@ -204,6 +207,38 @@ func logLevel(field func(*Settings) *slog.Level) kind {
 		return 0, fmt.Errorf("%q: want debug, info, warn or error", text)
 	}, name)
 }
+
+// names of tags, a few of them: with commas between, or as a list in the file.
+func names(most int, field func(*Settings) *[]string) kind {
+	k := value("names", field, func(text string) ([]string, error) {
+		var list []string
+		labels := map[string]string{}
+		for name := range strings.SplitSeq(text, ",") {
+			name = strings.TrimSpace(name)
+			label := metrics.TagLabel(name)
+			switch {
+			case name == "" && text == "":
+				continue
+			case !tagName.MatchString(name):
+				return nil, fmt.Errorf("%q is not a tag's name: want letters, digits, dashes, dots and underscores", name)
+			case labels[label] == name:
+				return nil, fmt.Errorf("%q is there twice", name)
+			case labels[label] != "":
+				return nil, fmt.Errorf("%q and %q would be one label, %s", labels[label], name, label)
+			}
+			labels[label] = name
+			list = append(list, name)
+		}
+		if len(list) > most {
+			return nil, fmt.Errorf("%d names: want %d at most", len(list), most)
+		}
+		return list, nil
+	}, func(list []string) string { return strings.Join(list, ",") })
+	k.list = true
+	return k
+}
+
+var tagName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
 // secretFile is the path of a file whose content read puts into the settings
 // once all keys are known. Two are the same if their contents are.

@@ -57,6 +57,7 @@ var members = []member{
 	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialectNone}), setDialect},
 	{"on_cancel", orList([]string{string(gateway.BillingStops), string(gateway.BilledInFull), string(gateway.Unknown)}), setOnCancel},
 	{"include_usage", "true or false", setIncludeUsage},
+	{"propagate_trace", "true or false", setPropagateTrace},
 }
 
 func memberNames() []string {
@@ -110,6 +111,13 @@ func setIncludeUsage(p *gateway.Provider, text string) (err error) {
 	return nil
 }
 
+func setPropagateTrace(p *gateway.Provider, text string) (err error) {
+	if p.PropagateTrace, err = strconv.ParseBool(text); err != nil {
+		return fmt.Errorf("%q is neither", text)
+	}
+	return nil
+}
+
 // provider returns what is known of a name so far, which for a new one is
 // little.
 func (s *Settings) provider(name string) (gateway.Provider, error) {
@@ -153,6 +161,9 @@ func providersText(s *Settings) string {
 		text := fmt.Sprintf("%s=%s %s %s", name, p.BaseURL, dialectOf(p), p.OnCancel)
 		if !p.IncludeUsage {
 			text += " without include_usage"
+		}
+		if p.PropagateTrace {
+			text += " with propagate_trace"
 		}
 		all = append(all, text)
 	}

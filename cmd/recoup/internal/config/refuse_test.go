@@ -22,15 +22,15 @@ recoup.yaml:1: unknown key "data-dir": did you mean "data_dir"?
     1 | data-dir: x
       | ^
 `},
-	{"keys of later versions", sources{file: "ledger_retention: 9600h\nprices: [negotiated.yaml]\nlabel_tags: [team]\n"}, `
+	{"keys of later versions", sources{file: "ledger_retention: 9600h\nprices: [negotiated.yaml]\nprincipal: header:X-Agent\n"}, `
 recoup.yaml:1: "ledger_retention": this version has no such key
     1 | ledger_retention: 9600h
       | ^
 recoup.yaml:2: "prices": this version has no such key
     2 | prices: [negotiated.yaml]
       | ^
-recoup.yaml:3: "label_tags": this version has no such key
-    3 | label_tags: [team]
+recoup.yaml:3: "principal": this version has no such key
+    3 | principal: header:X-Agent
       | ^
 `},
 	{"resume auto", sources{file: "resume: auto\n", env: []string{"RECOUP_RESUME=auto"}, args: []string{"--resume=never"}}, `
@@ -148,7 +148,7 @@ recoup.yaml:7: "api_key_env": this version has no such key
 recoup.yaml:7: "resume": this version has no such key for one provider
     7 |   groq: {dialekt: openai, api_key_env: KEY, resume: auto}
       |                                             ^
-recoup.yaml:8: providers.anthropic: want base_url, dialect, on_cancel, include_usage, such as {base_url: https://api.openai.com}
+recoup.yaml:8: providers.anthropic: want base_url, dialect, on_cancel, include_usage, propagate_trace, such as {base_url: https://api.openai.com}
     8 |   anthropic: http://h
       |              ^
 `},

@@ -26,6 +26,8 @@ type Settings struct {
 	AdminTokenFile    string
 	AdminToken        string // empty: there is none
 
+	LabelTags []string
+
 	DrainTimeout time.Duration
 	LogLevel     slog.Level
 	LogFormat    string // text or json

@@ -1,0 +1,238 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/metrics"
+)
+
+// The CLIENT span of an attempt goes on after the client has left, and ends when the
+// books have its bill: so its usage is on it once, and is what was booked. Its end is
+// that of the attempt.
+
+// unbilled are the spans of attempts that have ended and whose bill is not posted yet.
+type unbilled struct {
+	mu    sync.Mutex
+	spans map[streamlog.ID]endedSpan
+}
+
+type endedSpan struct {
+	span trace.Span
+	at   time.Time
+}
+
+// add keeps a span until its bill is posted.
+func (u *unbilled) add(id streamlog.ID, span trace.Span, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.spans == nil {
+		u.spans = map[streamlog.ID]endedSpan{}
+	}
+	u.spans[id] = endedSpan{span, at}
+}
+
+// take returns a stream's span, if there is one: to whoever comes first.
+func (u *unbilled) take(id streamlog.ID) (endedSpan, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	e, ok := u.spans[id]
+	delete(u.spans, id)
+	return e, ok
+}
+
+// end ends all that are left: their bills are for the next process to post.
+func (u *unbilled) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for id, e := range u.spans {
+		e.span.End(trace.WithTimestamp(e.at))
+		delete(u.spans, id)
+	}
+}
+
+// beginSpans begins the two spans of a stream's first call and stores with the stream
+// where they are.
+func (g *Gateway) beginSpans(c echo.Context, s *stream, call *call) (server trace.Span) {
+	s.attempt = noSpan
+	if tracedOf(c) == nil {
+		return noSpan
+	}
+	h := &s.header
+	id := metrics.AttrStreamID.String(h.ID.String())
+	attributes := append([]attribute.KeyValue{id}, metrics.TagAttributes(h.Tags, g.cfg().SpanTags)...)
+	server = g.beginSpan(c, h.Endpoint, trace.WithAttributes(attributes...))
+	_, s.attempt = g.tracer.Start(trace.ContextWithSpan(context.Background(), server), metrics.OperationChat+" "+cut(h.Model, maxSpanModel),
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(append(attributes, inferenceAttributes(call)...)...))
+	sc := server.SpanContext()
+	s.log.SetTrace(traceparent(sc), sc.TraceState().String(), s.attempt.SpanContext().SpanID().String())
+	s.header = s.log.Header()
+	return server
+}
+
+const maxSpanModel = 100
+
+// inferenceAttributes describe a call as it is made.
+func inferenceAttributes(call *call) []attribute.KeyValue {
+	base, h := call.provider.BaseURL, &call.header
+	attributes := []attribute.KeyValue{
+		metrics.AttrOperation.String(metrics.OperationChat), metrics.AttrProvider.String(genAIProvider(h.Provider)),
+		metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(cut(h.Model, maxSpanModel)),
+		metrics.AttrServerAddress.String(base.Hostname()), metrics.AttrServerPort.Int(portOf(base.Port(), base.Scheme)),
+	}
+	if h.Streamed {
+		attributes = append(attributes, metrics.AttrRequestStream.Bool(true))
+	}
+	if h.MaxTokens > 0 {
+		attributes = append(attributes, metrics.AttrRequestTokens.Int64(h.MaxTokens))
+	}
+	return attributes
+}
+
+func portOf(port, scheme string) int {
+	n, err := strconv.Atoi(port)
+	switch {
+	case err == nil:
+		return n
+	case scheme == "http":
+		return 80
+	}
+	return 443
+}
+
+// genAIProvider is what the GenAI conventions call a provider: where they have no name
+// for it, what it is called in the configuration.
+func genAIProvider(name string) string {
+	switch name {
+	case "gemini":
+		return "gcp.gemini"
+	case "vertex":
+		return "gcp.vertex_ai"
+	case "azure":
+		return "azure.ai.openai"
+	case "bedrock":
+		return "aws.bedrock"
+	case "xai":
+		return "x_ai"
+	case "mistral":
+		return "mistral_ai"
+	}
+	return name
+}
+
+// endAttempt notes on an attempt's span how it ended, and keeps the span until its
+// bill is posted.
+func (g *Gateway) endAttempt(s *stream, e streamlog.End, t timing) {
+	info := s.log.Info()
+	errorType := attemptError(e, info.Head)
+	g.metrics.GenAI.Ended(trace.ContextWithSpan(context.Background(), s.attempt), g.inference(info), time.Since(t.sent).Seconds(), errorType)
+	if !s.attempt.IsRecording() {
+		return
+	}
+	s.attempt.SetAttributes(endAttributes(e, info.Head)...)
+	if t.first > 0 && s.header.Streamed {
+		s.attempt.SetAttributes(metrics.AttrFirstChunk.Float64(t.first.Seconds()))
+	}
+	reasons := t.reasons
+	if e.State != streamlog.Completed {
+		reasons = append(reasons[:len(reasons):len(reasons)], metrics.FinishError)
+	}
+	if len(reasons) > 0 {
+		s.attempt.SetAttributes(metrics.AttrFinishReasons.StringSlice(reasons))
+	}
+	fail(s.attempt, errorType)
+	g.awaitBill(s.header.ID, s.attempt, e.At)
+}
+
+// timing is what the drain has seen of an attempt beside its bytes.
+type timing struct {
+	sent    time.Time
+	first   time.Duration // from then to the first event; 0: there was none
+	reasons []string      // why the provider says that its answer ended
+}
+
+// awaitBill keeps a span until the bill is posted; without books it is done now.
+func (g *Gateway) awaitBill(id streamlog.ID, span trace.Span, at time.Time) {
+	if g.settler == nil && g.prices != nil { // all is set up, and there are no books
+		span.End(trace.WithTimestamp(at))
+		return
+	}
+	g.unbilled.add(id, span, at)
+}
+
+// attemptError is the type of error of an attempt. That nobody wanted an answer any
+// more is none.
+func attemptError(e streamlog.End, head *streamlog.Head) string {
+	if e.State == streamlog.Completed || e.State == streamlog.Cancelled {
+		return ""
+	}
+	return errorType(e, head)
+}
+
+func endAttributes(e streamlog.End, head *streamlog.Head) []attribute.KeyValue {
+	attributes := []attribute.KeyValue{metrics.AttrStreamState.String(string(e.State))}
+	for key, v := range map[attribute.Key]string{
+		metrics.AttrStreamCause: e.Cause, metrics.AttrResponseID: e.ResponseID, metrics.AttrResponseModel: e.Model,
+	} {
+		if v != "" {
+			attributes = append(attributes, key.String(v))
+		}
+	}
+	if head != nil {
+		attributes = append(attributes, metrics.AttrHTTPStatus.Int(head.Status))
+		if head.RequestID != "" {
+			attributes = append(attributes, metrics.AttrRequestID.String(cut(head.RequestID, maxUserAgent)))
+		}
+	}
+	return attributes
+}
+
+// recovered makes the span of what a killed gateway left: the attempt's own span died
+// with it.
+func (g *Gateway) recovered(s *streamlog.Stream) {
+	h, info := s.Header(), s.Info()
+	if !g.traces {
+		return
+	}
+	_, span := g.tracer.Start(context.Background(), metrics.SpanRecover, trace.WithLinks(linksTo(&h)...),
+		trace.WithAttributes(metrics.AttrStreamID.String(h.ID.String()), metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(cut(h.Model, maxSpanModel))))
+	span.SetAttributes(endAttributes(*info.End, info.Head)...)
+	g.unbilled.add(h.ID, span, time.Now())
+}
+
+// inference is what GenAI metrics say of a stream's attempt.
+func (g *Gateway) inference(i streamlog.Info) metrics.Inference {
+	h := &i.Header
+	in := metrics.Inference{Operation: metrics.OperationChat, Provider: genAIProvider(h.Provider), RequestModel: g.label(h.Provider, h.Model)}
+	in.ResponseModel = in.RequestModel
+	if i.End != nil && i.End.Model != "" {
+		in.ResponseModel = g.label(h.Provider, i.End.Model)
+	}
+	return in
+}
+
+// propagate writes the trace context for the provider into a request's headers, if it
+// is to have any: a third party would learn who asked what together.
+func propagate(h http.Header, p Provider, span trace.Span) {
+	if !p.PropagateTrace {
+		for _, name := range traceHeaders {
+			h.Del(name)
+		}
+		return
+	}
+	if span.SpanContext().IsValid() {
+		propagation.TraceContext{}.Inject(trace.ContextWithSpan(context.Background(), span), propagation.HeaderCarrier(h))
+	}
+}
+
+// traceHeaders are those by which traces go on from one service to the next.
+var traceHeaders = []string{"Traceparent", "Tracestate", "Baggage"}
