@@ -51,6 +51,9 @@ type site struct {
 	client   *http.Client
 	jam      *jam
 	wrap     func(http.Handler) http.Handler // nil: nothing stands between
+	logs     io.Writer                       // nil: the test's output
+	tracing  *metrics.Tracing
+	tags     []string // that are labels
 }
 
 type option func(*site)
@@ -91,6 +94,9 @@ func newSite(t testing.TB, opts ...option) *site {
 func (s *site) start() {
 	s.t.Helper()
 	logger := slog.New(slog.NewTextHandler(quiet{s.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if s.logs != nil {
+		logger = slog.New(slog.NewJSONHandler(s.logs, nil))
+	}
 	s.logOpts.Logger = logger
 	var err error
 	if s.log, err = streamlog.Open(s.dir, s.logOpts); err != nil {
@@ -100,14 +106,14 @@ func (s *site) start() {
 		s.t.Fatal(err)
 	}
 	s.registry = prometheus.NewRegistry()
-	m, err := metrics.New(s.registry, metrics.Options{Version: "test"})
+	m, err := metrics.New(s.registry, metrics.Options{Version: "test", LabelTags: s.tags})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.gateway, err = gateway.New(gateway.Options{
 		Config: s.config, Log: s.log, Logger: logger, Secret: []byte("0123456789abcdef"),
-		Metrics: m,
-		Books:   &gateway.Books{Ledger: s.ledger, Prices: pricing.Embedded(), Factors: s.factors},
+		Metrics: m, Tracing: s.tracing, LabelTags: s.tags,
+		Books: &gateway.Books{Ledger: s.ledger, Prices: pricing.Embedded(), Factors: s.factors},
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,6 +90,8 @@ var samples = map[string][3]string{
 	"max_body_bytes":        {"1MiB", "2MiB", "3KiB"},
 	"drain_timeout":         {"1s", "2m", "0s"},
 	"sync_writes":           {"true", "false", "true"},
+	"label_tags":            {"team", "team,feature", "a.b"},
+	"span_tags":             {"team", "run", "a,b,c"},
 	"pprof":                 {"true", "false", "true"},
 	"resume":                {"off", "marked", "off"},
 	"log_level":             {"debug", "warn", "error"},
@@ -267,4 +270,27 @@ func FuzzFile(f *testing.F) {
 			t.Errorf("refused without a reason: %v", err)
 		}
 	})
+}
+
+// TestNames: a list of tags in the file, and those that can't be labels.
+func TestNames(t *testing.T) {
+	s := mustLoad(t, sources{file: "label_tags: [team, feature]\nspan_tags: []\n"})
+	if !slices.Equal(s.LabelTags, []string{"team", "feature"}) || len(s.Gateway.SpanTags) != 0 {
+		t.Errorf("%q %q", s.LabelTags, s.Gateway.SpanTags)
+	}
+	for text, want := range map[string]string{
+		"[a b]":                    `"a b" is not a tag's name`,
+		"[a, a]":                   `"a" is there twice`,
+		"[a.b, a-b]":               `"a.b" and "a-b" would be one label, tag_a_b`,
+		"[a, b, c, d, e, f]":       "6 names: want 5 at most",
+		"[[a]]":                    "is not a plain value: want names",
+		"{a: b}":                   "is not a plain value: want names",
+		"a,,b":                     `"" is not a tag's name`,
+		"['team,feature', 'team']": `"team" is there twice`,
+	} {
+		_, err := load(t, sources{file: "label_tags: " + text + "\n"})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
 }
