@@ -18,7 +18,9 @@
 //
 //	usage.go     the usage report that the client did not ask for
 //	missed.go    calls that buy again what an earlier one broke off
-//	totals.go    the books as metrics; booksjson.go, as part of a status
+//	totals.go    the books as metrics, board.go their series; booksjson.go, as part of a status
+//	traced.go    spans of requests; spans.go, of attempts
+//	posted.go    what is emitted once the books have posted something
 //
 // The rest: api.go and cursor.go are /recoup/streams, passthrough.go is all that
 // is not drained, orphans.go the caps, held.go the streams in use, gateway.go

@@ -62,6 +62,7 @@ type Gateway struct {
 
 	prices  *pricing.Book
 	pairs   pairs
+	board   board
 	books   Books
 	settler *settle.Settler // nil: no books are kept
 
@@ -93,6 +94,7 @@ func New(o Options) (*Gateway, error) {
 		traces:    o.Tracing.On(), tracer: o.Tracing.Tracer(), labelTags: o.LabelTags,
 	}
 	g.config.Store(&o.Config)
+	g.board.metrics = o.Metrics
 	g.router = g.routes()
 	var recovered []streamlog.ID
 	for _, s := range o.Log.Recovered() {
@@ -111,7 +113,7 @@ func New(o Options) (*Gateway, error) {
 			g.settler.Look(id)
 		}
 	}
-	g.metrics.Scrape(g.totals)
+	g.metrics.Scrape(g.scrape)
 	return g, nil
 }
 

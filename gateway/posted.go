@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -118,7 +119,7 @@ func outcomeAttributes(p settle.Posted) []attribute.KeyValue {
 // lead to the call.
 type losses struct {
 	mu     sync.Mutex
-	newest map[series]*metrics.Exemplar
+	newest map[string]*metrics.Exemplar
 }
 
 // note keeps what was lost of an attempt.
@@ -130,21 +131,21 @@ func (l *losses) note(of pair, p settle.Posted, attempt trace.SpanContext) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.newest == nil {
-		l.newest = map[series]*metrics.Exemplar{}
+		l.newest = map[string]*metrics.Exemplar{}
 	}
 	estimated := basis(p.Evidence.Bases.Output.Estimated())
 	for _, o := range p.Books.Outcomes {
 		if o.Outcome == ledger.Delivered || o.Tokens == 0 {
 			continue
 		}
-		l.newest[series{metrics.NameOutputTokens, of.provider, of.model, o.Outcome, o.Cause, estimated}] = metrics.NewExemplar(float64(o.Tokens), attempt, now)
-		l.newest[series{metrics.NameCost, of.provider, of.model, output, o.Outcome, o.Cause, estimated}] = metrics.NewExemplar(o.Amount.Dollars(), attempt, now)
+		l.newest[seriesKey(metrics.NameOutputTokens, of.provider, of.model, o.Outcome, o.Cause, estimated)] = metrics.NewExemplar(float64(o.Tokens), attempt, now)
+		l.newest[seriesKey(metrics.NameCost, of.provider, of.model, output, o.Outcome, o.Cause, estimated)] = metrics.NewExemplar(o.Amount.Dollars(), attempt, now)
 	}
 }
 
-// of returns the exemplar of a series, or nil.
-func (l *losses) of(s series) *metrics.Exemplar {
+// all are the exemplars by the keys of their series.
+func (l *losses) all() map[string]*metrics.Exemplar {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.newest[s]
+	return maps.Clone(l.newest)
 }

@@ -44,7 +44,7 @@ func document() string {
 		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | unit | labels | |\n| --- | --- | --- | --- | --- |\n", group)
 		for _, d := range catalogue {
 			if d.Group == group {
-				fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", d.Name, typeOf(d), d.Unit, quoted(d.Labels), description(d))
+				fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", d.Name, typeOf(d), d.Unit, quoted(d.Labels), explain(d))
 			}
 		}
 	}
@@ -62,7 +62,7 @@ func typeOf(d Definition) string {
 	return string(d.Type)
 }
 
-func description(d Definition) string {
+func explain(d Definition) string {
 	text := d.Help
 	if d.Buckets != nil {
 		text += " Classic buckets: " + strings.Trim(fmt.Sprint(d.Buckets), "[]") + "."

@@ -55,7 +55,7 @@ func Labels() []Label {
 		{labelModel, "the model's id in the price book (`recoup prices`), else `other`"},
 		{labelDirection, "`input`, `output`"},
 		{labelOutcome, "`delivered`, `wasted` (written, but the answer never completed), `lost` (never received)"},
-		{labelCause, "of delivered: `live`, `resumed`, `cancelled`; of wasted and lost: `damaged`, `cancelled`, `upstream`, `crash`, `superseded`, `abandoned`, of lost also `tail`; of input: empty where it was delivered; of breaks: `client`, `gateway`, `slow_reader`"},
+		{labelCause, "of delivered: `live`, `resumed`, `cancelled`; of wasted and lost: `damaged`, `cancelled`, `upstream`, `crash`, `superseded`, `abandoned`, of lost also `tail`; of input: that of most of its output; of breaks: `client`, `gateway`, `slow_reader`"},
 		{labelBasis, "`reported` by the provider, or `estimated`"},
 		{labelReason, "of missed resumes: `not-opted-in`, `ended`; of unpriced attempts: why there is no rate; of adjustments: `reconciled`, `late_usage`, `price_variance`, `correction`"},
 		{labelKind, "of input: `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`; of overhead: `unclaimed`, `retry`, `crash`"},

@@ -30,8 +30,8 @@ type Metrics struct {
 	LedgerCommitSeconds prometheus.Histogram
 	GenAI               *GenAIInstruments
 
-	reg       prometheus.Registerer
-	labelTags []string
+	reg   prometheus.Registerer
+	descs map[string]description // of what is scraped
 }
 
 // Options say what is exported beside what always is.
@@ -44,7 +44,7 @@ type Options struct {
 func New(reg prometheus.Registerer, o Options) (*Metrics, error) {
 	m := &Metrics{
 		reg:                 reg,
-		labelTags:           o.LabelTags,
+		descs:               describe(o.LabelTags),
 		Streams:             gauges(NameStreams),
 		Breaks:              counters(NameBreaks),
 		Resumes:             counters(NameResumes),

@@ -156,7 +156,7 @@ func Count(c prometheus.Counter, sc trace.SpanContext) {
 // span is not exported.
 func NewExemplar(v float64, sc trace.SpanContext, at time.Time) *Exemplar {
 	if labels := TraceLabels(sc); labels != nil {
-		return &Exemplar{Labels: labels, Value: v, At: at}
+		return &Exemplar{labels, v, at}
 	}
 	return nil
 }

@@ -39,7 +39,8 @@ type Ledger struct {
 	queue   queue
 	keyed   keyedLocks
 	tallies tallies
-	anchor  *anchor // the writer's
+	labels  sync.Map // of tagged counters, by their text
+	anchor  *anchor  // the writer's
 	headMu  sync.Mutex
 	head    Head
 	writing sync.WaitGroup

@@ -97,9 +97,11 @@ type UnexplainedTotal struct {
 // labels that outcomes were posted with.
 type TaggedTotal struct {
 	Provider, Model, Outcome string
-	Labels                   map[string]string
+	Labels                   map[string]string // shared: not to be changed
 	Tokens                   int64
 	Amount                   pricing.Sum
+
+	text string // of the labels, in the counter's key
 }
 
 // Balance is what an account has come to, reversals included. Provider, pending,
@@ -122,7 +124,21 @@ func (l *Ledger) Totals() Totals {
 			t.add(key[1], strings.Split(key[2:], "\x00"), values[i], saved)
 		}
 	}
+	for i := range t.Tagged {
+		t.Tagged[i].Labels = l.labelsOf(t.Tagged[i].text)
+	}
 	return t
+}
+
+// labelsOf decodes labels, each text once: totals are asked for at every scrape.
+func (l *Ledger) labelsOf(text string) map[string]string {
+	if labels, ok := l.labels.Load(text); ok {
+		return labels.(map[string]string)
+	}
+	labels := map[string]string{}
+	_ = json.Unmarshal([]byte(text), &labels) // as it was marshalled; Verify finds what is not
+	l.labels.Store(text, labels)
+	return labels
 }
 
 func (t *Totals) add(family byte, s []string, v tally, saved map[string]int) {
@@ -158,9 +174,7 @@ func (t *Totals) add(family byte, s []string, v tally, saved map[string]int) {
 	case familyUnexplained:
 		t.Unexplained = append(t.Unexplained, UnexplainedTotal{s[0], v.amount})
 	case familyTagged:
-		labels := map[string]string{}
-		_ = json.Unmarshal([]byte(s[3]), &labels) // as it was marshalled; Verify finds what is not
-		t.Tagged = append(t.Tagged, TaggedTotal{s[0], s[1], s[2], labels, v.count, v.amount})
+		t.Tagged = append(t.Tagged, TaggedTotal{s[0], s[1], s[2], nil, v.count, v.amount, s[3]})
 	}
 }
 
