@@ -28,11 +28,17 @@ type child struct {
 
 func serveChild(t *testing.T, dir, provider string, args ...string) *child {
 	t.Helper()
+	return serveChildIn(t, nil, dir, provider, args...)
+}
+
+// serveChildIn is serveChild with more in its environment.
+func serveChildIn(t *testing.T, env []string, dir, provider string, args ...string) *child {
+	t.Helper()
 	c := &child{log: newJournal()}
 	args = append([]string{"serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--data-dir=" + dir, "--log-format=json",
 		"--min-free=0", "--provider=openai=" + provider, "--provider=anthropic=" + provider}, args...)
 	c.cmd = exec.Command(os.Args[0], args...)
-	c.cmd.Env = []string{asCommand + "=1", "GORACE=" + os.Getenv("GORACE")}
+	c.cmd.Env = append([]string{asCommand + "=1", "GORACE=" + os.Getenv("GORACE")}, env...)
 	c.cmd.Stderr = c.log
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)

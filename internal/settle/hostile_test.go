@@ -234,6 +234,28 @@ func TestTime(t *testing.T) {
 	})
 }
 
+// TestTimeOfALoneStream: it is settled when its retention is over, though nothing else
+// happens that would have anybody look.
+func TestTimeOfALoneStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.log.SetRetention(5 * time.Second)
+		p := s.stream()
+		c := p.owner()
+		p.head(200).words(3).leave(c, 1, "client").finish(20, 3)
+		_, err := p.log.Finish(streamlog.End{State: streamlog.Completed})
+		p.must(err)
+		s.settler.Look(p.id)
+		<-time.After(time.Second)
+		p.want("pending 3 (reported, reported)")
+		<-time.After(5 * time.Second)
+		row, err := s.ledger.Get(ledger.ID(p.id), 1)
+		if err != nil || row.Current.Outcomes == nil {
+			t.Errorf("it is not settled: %+v, %v", row, err)
+		}
+	})
+}
+
 // TestMovedAway: a damaged part of the log may be moved away, with streams that
 // were billed and not settled. Their bills don't stay pending; those of others do.
 func TestMovedAway(t *testing.T) {

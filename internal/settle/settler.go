@@ -173,10 +173,7 @@ func (s *Settler) enqueue(id streamlog.ID, in time.Duration) {
 		i--
 	}
 	s.queue = slices.Insert(s.queue, i, due{id, at})
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.nudge()
 }
 
 // Close settles what can be settled now and returns when that is done. What is
@@ -186,10 +183,7 @@ func (s *Settler) Close() {
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.nudge()
 	s.wg.Wait()
 }
 
@@ -200,10 +194,7 @@ func (s *Settler) Flush() {
 	s.hurry++
 	s.expire()
 	for len(s.state) > 0 {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.nudge()
 		s.quiet.Wait()
 	}
 	if s.hurry--; s.hurry == 0 && !s.closing {
@@ -360,6 +351,17 @@ func (s *Settler) wait(d due) {
 		}
 	}
 	s.later = slices.Insert(s.later, i, d)
+	if i == 0 {
+		s.nudge() // it waits for longer than until then
+	}
+}
+
+// nudge has run look at what is due anew.
+func (s *Settler) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Unsettled calls fn with what is not settled of each stream that has ended.
