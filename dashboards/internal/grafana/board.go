@@ -30,6 +30,10 @@ type line struct {
 	panels []panel
 }
 
+// classic is a dashboard of the schema that all versions of Grafana take. The newer
+// one, which the library would rather have used, begins with version 12.
+type classic = dashboard.Dashboard //nolint:staticcheck // deprecated for the newer one, see above
+
 // columnsWide is Grafana's grid.
 const columnsWide = 24
 
@@ -61,7 +65,7 @@ func Files() ([]File, error) {
 
 // build makes the dashboard of Grafana's schema. It has no id: that is for the
 // Grafana that it comes to.
-func (b board) build() (*dashboard.Dashboard, error) {
+func (b board) build() (*classic, error) {
 	d := dashboard.NewDashboard()
 	d.Uid, d.Title, d.Description = &b.uid, &b.title, &b.about
 	d.Tags = []string{"recoup"}

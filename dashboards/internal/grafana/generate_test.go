@@ -79,7 +79,7 @@ func TestStrictSchema(t *testing.T) {
 }
 
 // committed is a dashboard as it is committed, strictly decoded.
-func committed(t *testing.T, uid string) dashboard.Dashboard {
+func committed(t *testing.T, uid string) classic {
 	t.Helper()
 	content, err := dashboards.Grafana.ReadFile("grafana/" + uid + ".json")
 	if err != nil {
@@ -96,8 +96,8 @@ func committed(t *testing.T, uid string) dashboard.Dashboard {
 // for the fields of panels, which it is lax with; and because what it returns is
 // never a nil error, it loses panels on its own way. So what is decoded is what the
 // ordinary decoder makes of it.
-func decode(content []byte) (dashboard.Dashboard, error) {
-	var strict, d dashboard.Dashboard
+func decode(content []byte) (classic, error) {
+	var strict, d classic
 	var raw struct {
 		Panels []struct{ FieldConfig json.RawMessage }
 	}

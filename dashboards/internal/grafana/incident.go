@@ -25,10 +25,10 @@ func incident() board {
 // Searches in the store of traces, by what spans say (metrics/spans.go).
 var (
 	brokenTraces  = traces("Traces of calls whose client left", `{ event:name = "`+metrics.EventDetached+`" }`)
-	resumeTraces  = traces("Traces of resumes", `{ span.gen_ai.operation.name = "`+metrics.OperationFetch+`" }`)
+	resumeTraces  = traces("Traces of resumes", `{ span.`+string(metrics.AttrOperation)+` = "`+metrics.OperationFetch+`" }`)
 	expiredTraces = traces("Traces of what expired", `{ name = "`+metrics.SpanExpire+`" || name = "`+metrics.SpanRecover+`" }`)
-	failedTraces  = traces("Traces of failed attempts", `{ kind = client && status = error && resource.service.name = "recoup" }`)
-	slowTraces    = traces("Traces of slow first events", `{ span.gen_ai.response.time_to_first_chunk > 5 }`)
+	failedTraces  = traces("Traces of failed attempts", `{ span.`+string(metrics.AttrOperation)+` = "`+metrics.OperationChat+`" && status = error }`)
+	slowTraces    = traces("Traces of slow first events", `{ span.`+string(metrics.AttrFirstChunk)+` > 5 }`)
 )
 
 func incidentLine() []panel {

@@ -66,7 +66,7 @@ func TestLinks(t *testing.T) {
 	})
 }
 
-func checkLink(t *testing.T, set map[string]dashboard.Dashboard, from string, l dashboard.DashboardLink) {
+func checkLink(t *testing.T, set map[string]classic, from string, l dashboard.DashboardLink) {
 	t.Helper()
 	for _, name := range uses(*l.Url) {
 		if !hasVariable(set[from], name) {

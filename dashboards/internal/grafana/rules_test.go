@@ -11,9 +11,9 @@ import (
 )
 
 // all are the dashboards as they are committed, by uid.
-func all(t *testing.T) map[string]dashboard.Dashboard {
+func all(t *testing.T) map[string]classic {
 	t.Helper()
-	set := map[string]dashboard.Dashboard{}
+	set := map[string]classic{}
 	for _, b := range boards() {
 		set[b.uid] = committed(t, b.uid)
 	}
@@ -44,7 +44,7 @@ func TestDashboards(t *testing.T) {
 	}
 }
 
-func hasVariable(d dashboard.Dashboard, name string) bool {
+func hasVariable(d classic, name string) bool {
 	return slices.ContainsFunc(d.Templating.List, func(v dashboard.VariableModel) bool { return v.Name == name })
 }
 
