@@ -26,6 +26,10 @@ lint: ## gofmt, go vet, golangci-lint
 docs: ## write the generated parts of docs/configuration.md
 	go test ./cmd/recoup/internal/config -run TestDocumentation -update
 
+.PHONY: dashboards
+dashboards: ## write dashboards/grafana from dashboards/internal/grafana
+	go test ./dashboards/internal/grafana -run TestCommitted -update
+
 .PHONY: demo
 demo: ## watch an answer survive its client
 	go run ./cmd/recoup demo
