@@ -36,7 +36,9 @@ func definitions() map[string]metrics.Definition {
 		defs[r.Record] = metrics.Definition{Name: r.Record, Type: metrics.Gauge, Labels: level(r.Record)}
 	}
 	defs[up] = metrics.Definition{Name: up, Type: metrics.Gauge}
-	defs[processStart] = metrics.Definition{Name: processStart, Type: metrics.Gauge}
+	for _, name := range []string{processStart, "process_resident_memory_bytes"} {
+		defs[name] = metrics.Definition{Name: name, Type: metrics.Gauge}
+	}
 	return defs
 }
 
