@@ -6,6 +6,9 @@
 //	internal/grafana/    the Go code that they are generated from
 //	grafana.go           the embedded dashboards
 //	expressions.go       every query in them, for tests that ask a real Prometheus
+//	prometheus/          a scrape configuration, recording and alert rules, their promtool tests
+//	internal/rules/      the Go code that the rules are generated from
+//	prometheus.go        the embedded rules
 //
-// After a change of internal/grafana: go test ./dashboards/internal/grafana -update
+// After a change of the code: go test ./dashboards/internal/... -update
 package dashboards

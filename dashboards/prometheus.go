@@ -1,4 +1,3 @@
-// Package dashboards has what Prometheus and Grafana need to show Recoup.
 package dashboards
 
 import "embed"
