@@ -39,7 +39,7 @@ func gatewayLine() []panel {
 			about:   "Streams that have ended and whose tokens do not all have an outcome yet. About what ends within a retention is normal; far more means that the books are stuck: see /readyz and the log.",
 			queries: []query{{expr: sum(series(metrics.NameUnsettled)), legend: "unsettled"}},
 		}, {
-			kind: stat, width: 4, unit: share, title: "Log",
+			kind: stat, width: 4, unit: share, title: "Log full, and hours left",
 			about: "How full the stream log is and how long the rest lasts, of several gateways the worst. When it is full, new streams are refused: make room, or shorten retention.",
 			queries: []query{
 				{expr: fullness(), legend: "full", decimals: 1, limits: fullLimits},

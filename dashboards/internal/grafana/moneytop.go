@@ -103,7 +103,7 @@ var (
 
 func logFull() panel {
 	return panel{
-		kind: stat, width: 4, unit: share, title: "Log", links: []dataLink{drill("Log and disk", uidGateway)},
+		kind: stat, width: 4, unit: share, title: "Log full, and hours left", links: []dataLink{drill("Log and disk", uidGateway)},
 		about: "How full the stream log is, of what it takes and may still take, and how long the rest lasts at the last hour's pace; of several gateways the worst. " +
 			"When it is full, new streams are refused. Make room on its disk, or shorten retention, by SIGHUP. After a start the log grows for one retention and then levels out.",
 		queries: []query{

@@ -207,7 +207,7 @@ func TestTopLine(t *testing.T) {
 			titles = append(titles, *p.Panel.Title)
 		}
 	}
-	want := []string{"Losing now, per hour", "At risk", "Breaks resumed, and missed", "Net of 24 h", "Books: all must be 0", "Log"}
+	want := []string{"Losing now, per hour", "At risk", "Breaks resumed, and missed", "Net of 24 h", "Books: all must be 0", "Log full, and hours left"}
 	if !slices.Equal(titles, want) {
 		t.Errorf("the first line is %q", titles)
 	}
