@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/metrics"
 )
 
 // find returns the stream that a request under /recoup/streams names.
@@ -71,9 +72,9 @@ func (g *Gateway) readStream(c echo.Context) error {
 func (g *Gateway) countFailedResume(err error) {
 	switch err {
 	case error(errStreamNotFound):
-		g.metrics.Resumes.WithLabelValues("unknown", "other", viaID, "not_found").Inc()
+		g.metrics.Resumes.WithLabelValues(unknownProvider, metrics.Other, viaID, resumeNotFound).Inc()
 	case error(errStreamExpired):
-		g.metrics.Resumes.WithLabelValues("unknown", "other", viaID, "expired").Inc()
+		g.metrics.Resumes.WithLabelValues(unknownProvider, metrics.Other, viaID, resumeExpired).Inc()
 	}
 }
 

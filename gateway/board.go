@@ -21,19 +21,53 @@ type pairs struct {
 	seen map[pair]bool
 }
 
-func (p *pairs) add(provider, model string) {
+// add reports whether it is a new one.
+func (p *pairs) add(of pair) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.seen == nil {
 		p.seen = map[pair]bool{}
 	}
-	p.seen[pair{provider, model}] = true
+	known := p.seen[of]
+	p.seen[of] = true
+	return !known
 }
 
 func (p *pairs) all() map[pair]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.seen)
+}
+
+// answered notes that a provider has answered for a model.
+func (g *Gateway) answered(p pair) {
+	if !g.pairs.add(p) {
+		return
+	}
+	for _, cause := range []string{leftClient, leftGateway, leftSlow} {
+		g.metrics.Breaks.WithLabelValues(p.provider, p.model, cause)
+	}
+	for _, via := range []string{viaID, viaKey} {
+		for _, result := range []string{resumeCompleted, resumeInterrupted} {
+			g.metrics.Resumes.WithLabelValues(p.provider, p.model, via, result)
+		}
+	}
+}
+
+// expectFrom has the series of providers there before the first error.
+func (g *Gateway) expectFrom(providers map[string]Provider) {
+	for name, p := range providers {
+		if p.Dialect == nil {
+			continue
+		}
+		g.metrics.UpstreamRequests.WithLabelValues(name)
+		for _, failure := range []string{"429", "500", "502", "503", "504", "529", "no_response", "error_event", "cut", "cancelled", errorTypeGateway} {
+			g.metrics.UpstreamErrors.WithLabelValues(name, failure)
+		}
+	}
+	for _, result := range []string{resumeNotFound, resumeExpired} {
+		g.metrics.Resumes.WithLabelValues(unknownProvider, metrics.Other, viaID, result)
+	}
 }
 
 // board is all series that are read when they are scraped. Once there, a series

@@ -114,6 +114,7 @@ func TestTaggedTotals(t *testing.T) {
 	for i := range 60 {
 		s.sim.Next(simulator.Script{Tokens: 10, Input: 100})
 		s.must(200, http.MethodPost, chatPath, chatBody, header{"Recoup-Tags": fmt.Sprintf("team=t%02d,user=u%d", i, i)})
+		s.gateway.SettleForTest() // one after the other, so that it is known which are the first
 	}
 	s.sim.Next(simulator.Script{Tokens: 7, Input: 100}, simulator.Script{Tokens: 5, Input: 100})
 	s.must(200, http.MethodPost, chatPath, chatBody, nil)

@@ -39,7 +39,7 @@ func (g *Gateway) drain(s *stream, call *call, req *http.Request) {
 		e = streamlog.End{State: streamlog.Interrupted, Cause: causeUpstream, Detail: fmt.Sprintf("the provider was silent for %v", idle.after)}
 	}
 	e = s.verdict(e)
-	if err := g.end(s.log, e); err != nil {
+	if err := g.end(s.log, e, s.attempt); err != nil {
 		g.logger.Error("a stream's end was not stored; it will be recovered at the next start", append(logAttrs(&s.header), "error", err)...)
 	}
 	s.drained(e)
@@ -95,7 +95,7 @@ func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
 	}
 	ok := resp.StatusCode >= 200 && resp.StatusCode < 300
 	if ok {
-		g.pairs.add(s.header.Provider, g.label(s.header.Provider, s.header.Model))
+		g.answered(pair{s.header.Provider, g.label(s.header.Provider, s.header.Model)})
 	}
 	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, sse: sse, timing: x.timing, seen: call.provider.Dialect.Observe(call.request, resp.Header.Get("Content-Type"))}
 	a.json = !sse && isJSON(resp.Header.Get("Content-Type"))

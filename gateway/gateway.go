@@ -95,6 +95,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.config.Store(&o.Config)
 	g.board.metrics = o.Metrics
+	g.expectFrom(o.Config.Providers)
 	g.router = g.routes()
 	var recovered []streamlog.ID
 	for _, s := range o.Log.Recovered() {
@@ -130,24 +131,22 @@ func (g *Gateway) recover(s *streamlog.Stream) error {
 	case info.Terminal:
 		e = streamlog.End{State: streamlog.Completed, Clean: true}
 	}
-	if err := g.end(s, e); err != nil {
-		return err
-	}
-	g.recovered(s)
-	return nil
+	return g.end(s, e, g.recoverySpan(s))
 }
 
 // end ends a stream: the one place where that happens, for a drain and for
-// recovery alike.
-func (g *Gateway) end(s *streamlog.Stream, e streamlog.End) error {
+// recovery alike. The span is the attempt's, or that of the recovery.
+func (g *Gateway) end(s *streamlog.Stream, e streamlog.End, span trace.Span) error {
 	e, err := s.Finish(e)
 	if err != nil {
 		return fmt.Errorf("gateway: end of stream %s: %w", s.Header().ID, err)
 	}
 	h, info := s.Header(), s.Info()
 	if e.State != streamlog.Completed {
-		_, attempt := spansOf(&h)
-		metrics.Count(g.metrics.UpstreamErrors.WithLabelValues(h.Provider, errorType(e, info.Head)), attempt)
+		metrics.Count(g.metrics.UpstreamErrors.WithLabelValues(h.Provider, errorType(e, info.Head)), span.SpanContext())
+	}
+	if span.IsRecording() {
+		span.SetAttributes(endAttributes(e, info.Head)...)
 	}
 	attrs := append(logAttrs(&h), "provider", h.Provider, "model", h.Model, "state", string(e.State), "events", info.Events, "bytes", info.Bytes)
 	if e.State != streamlog.Completed {
@@ -189,6 +188,7 @@ func (g *Gateway) Reload(c Config) error {
 		return err
 	}
 	g.config.Store(&c)
+	g.expectFrom(c.Providers)
 	return nil
 }
 

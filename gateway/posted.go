@@ -31,8 +31,8 @@ func (g *Gateway) posted(p settle.Posted) {
 		}
 	}
 	if p.Settled {
-		g.losses.note(pair{info.Header.Provider, p.Model}, p, attempt)
-		g.settledSpan(&info.Header, p)
+		settled := g.settledSpan(&info.Header, p)
+		g.losses.note(pair{info.Header.Provider, p.Model}, p, attempt, settled)
 	}
 }
 
@@ -69,10 +69,10 @@ func billAttributes(p settle.Posted) []attribute.KeyValue {
 
 // settledSpan says what became of a stream's tokens: in the trace of its call, or
 // linked to it if that is long over.
-func (g *Gateway) settledSpan(h *streamlog.Header, p settle.Posted) {
+func (g *Gateway) settledSpan(h *streamlog.Header, p settle.Posted) (sc trace.SpanContext) {
 	_, attempt := spansOf(h)
 	if !g.traces || !attempt.IsValid() {
-		return
+		return sc
 	}
 	ctx, name := trace.ContextWithRemoteSpanContext(context.Background(), attempt), metrics.SpanSettle
 	id := trace.WithAttributes(metrics.AttrStreamID.String(h.ID.String()))
@@ -81,11 +81,12 @@ func (g *Gateway) settledSpan(h *streamlog.Header, p settle.Posted) {
 		ctx, name = context.Background(), metrics.SpanExpire
 		options = append(options, trace.WithLinks(linksTo(h)...))
 	} else if !attempt.IsSampled() {
-		return // a parent that is remote does not bind every sampler
+		return sc // a parent that is remote does not bind every sampler
 	}
 	_, span := g.tracer.Start(ctx, name, options...)
 	span.SetAttributes(outcomeAttributes(p)...)
 	span.End()
+	return span.SpanContext()
 }
 
 func outcomeAttributes(p settle.Posted) []attribute.KeyValue {
@@ -122,8 +123,9 @@ type losses struct {
 	newest map[string]*metrics.Exemplar
 }
 
-// note keeps what was lost of an attempt.
-func (l *losses) note(of pair, p settle.Posted, attempt trace.SpanContext) {
+// note keeps what was lost of an attempt. An attempt that died with its gateway has
+// no span that was ever exported, so of that it is the settlement's.
+func (l *losses) note(of pair, p settle.Posted, attempt, settled trace.SpanContext) {
 	if !attempt.IsSampled() {
 		return
 	}
@@ -138,8 +140,12 @@ func (l *losses) note(of pair, p settle.Posted, attempt trace.SpanContext) {
 		if o.Outcome == ledger.Delivered || o.Tokens == 0 {
 			continue
 		}
-		l.newest[seriesKey(metrics.NameOutputTokens, of.provider, of.model, o.Outcome, o.Cause, estimated)] = metrics.NewExemplar(float64(o.Tokens), attempt, now)
-		l.newest[seriesKey(metrics.NameCost, of.provider, of.model, output, o.Outcome, o.Cause, estimated)] = metrics.NewExemplar(o.Amount.Dollars(), attempt, now)
+		span := attempt
+		if o.Cause == ledger.Crash {
+			span = settled
+		}
+		l.newest[seriesKey(metrics.NameOutputTokens, of.provider, of.model, o.Outcome, o.Cause, estimated)] = metrics.NewExemplar(float64(o.Tokens), span, now)
+		l.newest[seriesKey(metrics.NameCost, of.provider, of.model, output, o.Outcome, o.Cause, estimated)] = metrics.NewExemplar(o.Amount.Dollars(), span, now)
 	}
 }
 

@@ -138,7 +138,6 @@ func (g *Gateway) endAttempt(s *stream, e streamlog.End, t timing) {
 	if !s.attempt.IsRecording() {
 		return
 	}
-	s.attempt.SetAttributes(endAttributes(e, info.Head)...)
 	if t.first > 0 && s.header.Streamed {
 		s.attempt.SetAttributes(metrics.AttrFirstChunk.Float64(t.first.Seconds()))
 	}
@@ -196,17 +195,17 @@ func endAttributes(e streamlog.End, head *streamlog.Head) []attribute.KeyValue {
 	return attributes
 }
 
-// recovered makes the span of what a killed gateway left: the attempt's own span died
-// with it.
-func (g *Gateway) recovered(s *streamlog.Stream) {
-	h, info := s.Header(), s.Info()
+// recoverySpan begins the span of what a killed gateway left: the attempt's own span
+// died with it. It has the attempt's bill.
+func (g *Gateway) recoverySpan(s *streamlog.Stream) trace.Span {
 	if !g.traces {
-		return
+		return noSpan
 	}
+	h := s.Header()
 	_, span := g.tracer.Start(context.Background(), metrics.SpanRecover, trace.WithLinks(linksTo(&h)...),
 		trace.WithAttributes(metrics.AttrStreamID.String(h.ID.String()), metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(cut(h.Model, maxSpanModel))))
-	span.SetAttributes(endAttributes(*info.End, info.Head)...)
 	g.unbilled.add(h.ID, span, time.Now())
+	return span
 }
 
 // inference is what GenAI metrics say of a stream's attempt.

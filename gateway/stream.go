@@ -363,10 +363,20 @@ func (s *stream) countBreak(cause string, c *connection) {
 	s.attempt.AddEvent(metrics.EventDetached, trace.WithAttributes(metrics.AttrEnded.String(cause), metrics.AttrDelivered.Int64(int64(c.conn.Position()))))
 }
 
+// How a resume ends, and of what provider it is if it found no stream.
+const (
+	resumeCompleted   = "completed"
+	resumeInterrupted = "interrupted"
+	resumeExpired     = "expired"
+	resumeNotFound    = "not_found"
+
+	unknownProvider = "unknown"
+)
+
 func (g *Gateway) countResume(h *streamlog.Header, c *connection) {
-	result := "interrupted"
+	result := resumeInterrupted
 	if c.terminal.Load() {
-		result = "completed"
+		result = resumeCompleted
 	}
 	metrics.Count(g.metrics.Resumes.WithLabelValues(h.Provider, g.label(h.Provider, h.Model), c.via, result), c.span.SpanContext())
 }
