@@ -55,6 +55,7 @@ func (g *Gateway) scrape(yield metrics.Yield) {
 	b.add(float64(st.DiskBytes), metrics.NameLogBytes)
 	b.add(float64(st.FreeBytes), metrics.NameLogFreeBytes)
 	b.add(float64(st.Unsettled), metrics.NameUnsettled)
+	b.add(truth(g.log.Err() != nil), metrics.NameFailed, "log")
 	running := g.held()
 	b.add(float64(lag(running)), metrics.NameDeliveryLag)
 	if g.settler != nil {
@@ -66,10 +67,19 @@ func (g *Gateway) scrape(yield metrics.Yield) {
 		b.memos(t)
 		b.corrections(t)
 		b.tagged(t, g.labelTags)
-		b.add(float64(g.books.Ledger.Stats().ImbalanceTokens), metrics.NameLedgerImbalance)
+		books := g.books.Ledger.Stats()
+		b.add(float64(books.ImbalanceTokens), metrics.NameLedgerImbalance)
+		b.add(truth(books.Err != nil), metrics.NameFailed, "ledger")
 		g.unsettled(b, running)
 	}
 	b.show(yield, g.losses.all())
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // outcomes are what became of tokens and money.

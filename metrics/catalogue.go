@@ -47,6 +47,7 @@ const (
 	NameLogBytes            = "recoup_log_bytes"
 	NameLogFreeBytes        = "recoup_log_free_bytes"
 	NameUnsettled           = "recoup_unsettled_streams"
+	NameFailed              = "recoup_storage_failed"
 	NameBuildInfo           = "recoup_build_info"
 
 	// OpenTelemetry's, as Prometheus has them.
@@ -82,6 +83,7 @@ const (
 	Streams = "streams"
 	Calls   = "calls"
 	One     = "1"
+	Truth   = "0 or 1"
 )
 
 // Group is where a metric belongs in the documentation.
@@ -194,6 +196,8 @@ var catalogue = []Definition{
 	{Name: NameLogBytes, Type: Gauge, Unit: Bytes, Group: Storage, Help: "Bytes that the stream log takes on disk."},
 	{Name: NameLogFreeBytes, Type: Gauge, Unit: Bytes, Group: Storage, Help: "Bytes that the stream log can still grow by before new streams are refused: what is free on its disk, less min_free."},
 	{Name: NameUnsettled, Type: Gauge, Unit: Streams, Group: Storage, Help: "Streams that have ended and whose tokens do not all have an outcome yet. Far above the retention's worth of calls, the books are stuck."},
+	{Name: NameFailed, Type: Gauge, Unit: Truth, Group: Storage, Help: "1 if the log or the ledger has failed and takes nothing more until the gateway is restarted, else 0.",
+		Labels: []string{labelPart}},
 	{Name: NameBuildInfo, Type: Gauge, Unit: One, Group: Storage, Help: "1, with the version of this program.",
 		Labels: []string{labelVersion}},
 

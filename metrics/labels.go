@@ -20,6 +20,7 @@ const (
 	labelErrorType = "error_type"
 	labelEndpoint  = "endpoint"
 	labelVersion   = "version"
+	labelPart      = "part"
 )
 
 // Labels of the GenAI instruments, as Prometheus has them.
@@ -67,6 +68,7 @@ func Labels() []Label {
 		{labelErrorType, "an HTTP status, `no_response`, `error_event`, `cut`, `cancelled`, `gateway`"},
 		{labelEndpoint, "first segment of the path, of a closed set, else `other`"},
 		{labelVersion, "a version"},
+		{labelPart, "`log`, `ledger`"},
 		{labelGenAIOperation, "`chat`"},
 		{labelGenAIProvider, "OpenTelemetry's name of the provider: `openai`, `anthropic`, `gcp.gemini`, …, else the configured one"},
 		{labelGenAIRequestModel, "as `model`"},

@@ -19,7 +19,7 @@ var scraped = []string{
 	NameOutputTokens, NameInputTokens, NameCost, NameSavedTokens, NameSaved, NameSavedUpper, NameOverheadTokens, NameOverhead,
 	NameMissed, NameMissedCost, NameUnpriced, NameAdjustedTokens, NameAdjustedCost, NameTaggedOutputTokens, NameTaggedCost,
 	NamePendingTokens, NameAtRiskTokens, NameAtRisk, NameLedgerImbalance, NameUnexplained, NamePriceBook,
-	NameDeliveryLag, NameAppendQueueBytes, NameLogBytes, NameLogFreeBytes, NameUnsettled,
+	NameDeliveryLag, NameAppendQueueBytes, NameLogBytes, NameLogFreeBytes, NameUnsettled, NameFailed,
 }
 
 // A Series is one series of a metric that is read when it is scraped. It is made

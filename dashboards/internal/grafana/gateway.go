@@ -19,9 +19,13 @@ func gatewayLine() []panel {
 	start := series("process_start_time_seconds")
 	return []panel{
 		{
-			kind: stat, width: 4, unit: count, decimals: whole, title: "Gateways up", limits: limits{bad, []limit{{1, good}}},
-			about:   "Gateways that Prometheus reaches, of the chosen ones. None: the process is gone, or its admin listener isn't reachable from Prometheus.",
-			queries: []query{{expr: sum("up{" + ofJob + ", " + ofInstance + "}"), legend: "up"}},
+			kind: stat, width: 4, unit: count, decimals: whole, title: "Gateways up, and failed", limits: limits{bad, []limit{{1, good}}},
+			about: "Gateways that Prometheus reaches, of the chosen ones. None: the process is gone, or its admin listener isn't reachable from Prometheus. " +
+				"Failed: logs and ledgers that take nothing more until their gateway is restarted.",
+			queries: []query{
+				{expr: sum("up{" + ofJob + ", " + ofInstance + "}"), legend: "up"},
+				{expr: sum(series(metrics.NameFailed)), legend: "failed", limits: limits{good, []limit{{1, bad}}}},
+			},
 		}, {
 			kind: stat, width: 4, unit: count, decimals: whole, title: "Versions",
 			about:   "How many gateways run which version. More than one for longer than a deploy: one of them was forgotten.",

@@ -47,6 +47,14 @@ func storageAlerts(t Thresholds) []Alert {
 	)
 	return []Alert{
 		{
+			Name: "RecoupStorageFailed", Severity: Critical,
+			Expr:    fmt.Sprintf("max by (job, instance, part) (%s) > 0", metrics.NameFailed),
+			When:    "a gateway's log or ledger has failed",
+			Summary: "A gateway can't store what it has to; it must be restarted.",
+			Description: "The {{ $labels.part }} of {{ $labels.instance }} has failed. With the log, no call is taken; with the ledger, nothing is booked. " +
+				"Look at its disk and at its log, then restart it on the same data directory: what was stored is found, and nothing is booked twice.",
+		},
+		{
 			// Where all answers break, all of a retention's calls are unsettled, and that
 			// is right: half of those of two retentions, or all of a burst until its
 			// retention is over. Where there were no calls there is nothing to compare with.
