@@ -15,20 +15,18 @@ test: ## run the tests, with the race detector
 	go test ./... -race
 
 .PHONY: full
-full: ## run the long forms of the tests too, twice
-	RECOUP_FULL=1 go test ./... -race -count=2 -timeout 60m
+full: ## run the long forms of the tests too, twice, with Prometheus, an OTLP receiver and Docker
+	RECOUP_FULL=1 RECOUP_PROMETHEUS=1 RECOUP_OTLP=1 RECOUP_DOCKER=1 go test ./... -race -count=2 -timeout 60m
 
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint
 	.ci/run lint
 
-.PHONY: docs
-docs: ## write the generated parts of docs/configuration.md
+.PHONY: generate
+generate: ## write what is generated: dashboards, rules, parts of docs/
 	go test ./cmd/recoup/internal/config -run TestDocumentation -update
-
-.PHONY: dashboards
-dashboards: ## write dashboards/grafana from dashboards/internal/grafana
-	go test ./dashboards/internal/grafana -run TestCommitted -update
+	go test ./metrics -run TestDocumentation -update
+	go test ./dashboards/internal/... -update
 
 .PHONY: demo
 demo: ## watch an answer survive its client

@@ -90,6 +90,7 @@ func (p *program) rootCommand() *cobra.Command {
 		p.serveCommand(),
 		versionCommand(),
 		newBenchCommand(),
+		newDashboardsCommand(),
 		newDemoCommand(),
 		newPricesCommand(),
 		newSimulateCommand(),
