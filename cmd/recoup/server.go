@@ -85,6 +85,10 @@ func start(settings *config.Settings, logger *slog.Logger, booked bool) (_ *serv
 		return nil, err
 	}
 	undo = append(undo, s.log.Close, s.ledger.Close)
+	token, err := adminToken(settings, logger)
+	if err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
 	s.gateway, err = gateway.New(gateway.Options{
 		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret, Books: s.books(booked),
 	})
@@ -92,7 +96,7 @@ func start(settings *config.Settings, logger *slog.Logger, booked bool) (_ *serv
 		return nil, err
 	}
 	adminHandler := s.gateway.Admin(gateway.AdminOptions{
-		Gatherer: registry, Token: settings.AdminToken, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
+		Gatherer: registry, Token: token, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
 	})
 	requests, abandon := context.WithCancel(context.Background())
 	s.abandon = abandon
