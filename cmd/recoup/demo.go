@@ -59,7 +59,7 @@ until Ctrl-C.`,
 	fs.Uint64Var(&f.options.Seed, "seed", 1, "`number` that says who is cut where")
 	fs.StringVar(&f.options.DataDir, "data-dir", "", "empty `directory` for the gateway's data, which is kept; else a temporary one")
 	fs.StringVar(&f.format, "format", "table", "table or json: one object, and nothing else on standard output")
-	c.AddCommand(newDemoGatewayCommand())
+	c.AddCommand(newDemoGatewayCommand(), newTrafficCommand())
 	return c
 }
 
