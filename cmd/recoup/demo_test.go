@@ -252,6 +252,9 @@ func TestSimulate(t *testing.T) {
 	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
 		t.Errorf("status %d", resp.StatusCode)
 	}
+	if code, stdout, stderr := ready(t, nil, "--admin-url="+url+"/simulator"); code != 0 || stdout != "ready\n" {
+		t.Errorf("its own health check: exit code %d, %q, %q", code, stdout, stderr)
+	}
 	if _, bill := get(t, url+"/simulator/bill"); !strings.Contains(bill, `"billed":5`) {
 		t.Errorf("bill: %s", bill)
 	}
