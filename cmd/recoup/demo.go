@@ -144,9 +144,12 @@ func newDemoGatewayCommand() *cobra.Command {
 }
 
 // untilSignal is for commands that clean up after themselves: ctx ends with
-// whatever would have ended the process, a closed pipe at its output included.
+// whatever would have ended the process. A closed pipe at its output doesn't end it
+// as a signal either: the write fails, and the command with it. A signal would also
+// come when a peer leaves in the middle of a write, which is what agents do here.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGPIPE)
+	return signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
 // isTerminal reports whether w is a terminal that understands escape sequences.

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/recoup-gateway/recoup/internal/demo"
 )
@@ -214,6 +215,46 @@ func TestDemoStaysUp(t *testing.T) {
 		t.Errorf("%v\n%s", err, journal)
 	}
 	contains(t, stdout.String(), "Where the money went", "The books balance and agree with the provider's bill")
+	isEmpty(t, tmp)
+}
+
+// TestLeavingPeers: who leaves in the middle of a write doesn't end the command, and
+// a closed output does.
+func TestLeavingPeers(t *testing.T) {
+	t.Parallel()
+	ctx, stop := untilSignal(t.Context())
+	defer stop()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r.Close()
+	for range 100 {
+		if _, err := w.WriteString("anybody?"); !errors.Is(err, syscall.EPIPE) {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-ctx.Done():
+		t.Error(context.Cause(ctx))
+	case <-time.After(100 * time.Millisecond): // a signal is delivered sooner
+	}
+
+	c, tmp := demoCommand(t, "--once")
+	r, w, err = os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	var stderr bytes.Buffer
+	c.Stdout, c.Stderr = w, &stderr
+	err = c.Run()
+	w.Close()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != exitFailed {
+		t.Errorf("with a closed output: %v\n%s", err, stderr.String())
+	}
+	contains(t, stderr.String(), "broken pipe")
 	isEmpty(t, tmp)
 }
 

@@ -132,14 +132,10 @@ func (t *traffic) deployNowAndThen(ctx context.Context) {
 
 func (t *traffic) sayNowAndThen(ctx context.Context) {
 	for sleep(ctx, sayEvery) == nil {
-		t.say("agents at work")
+		n := t.tally()
+		t.Logger.Info("agents at work", "answers", n.Read, "bought", n.Bought, "resumed", n.Resumed, "cut_by_deploys", n.Cut,
+			"left", n.Left, "cancelled", n.Cancelled, "given_up", n.GivenUp)
 	}
-}
-
-func (t *traffic) say(message string) {
-	n := t.tally()
-	t.Logger.Info(message, "answers", n.Read, "bought", n.Bought, "resumed", n.Resumed, "cut_by_deploys", n.Cut,
-		"left", n.Left, "cancelled", n.Cancelled, "given_up", n.GivenUp)
 }
 
 // heard says when the gateway goes and when it comes back, once for all agents.
