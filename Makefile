@@ -14,9 +14,16 @@ build: ## build ./recoup
 test: ## run the tests, with the race detector
 	go test ./... -race
 
+# The image is tested where there is a dockerd that may be started.
+docker := $(shell [ "$$(id -u)" = 0 ] && command -v dockerd >/dev/null && command -v docker >/dev/null && echo 1)
+
 .PHONY: full
 full: ## run the long forms of the tests too, twice, with Prometheus, an OTLP receiver and Docker
-	RECOUP_FULL=1 RECOUP_PROMETHEUS=1 RECOUP_OTLP=1 RECOUP_DOCKER=1 go test ./... -race -count=2 -timeout 60m
+	RECOUP_FULL=1 RECOUP_PROMETHEUS=1 RECOUP_OTLP=1 RECOUP_DOCKER=$(docker) go test ./... -race -count=2 -timeout 60m
+
+.PHONY: image
+image: ## build the container image
+	docker build --build-arg VERSION=$$(git describe --tags --always --dirty) -t recoup:local .
 
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint

@@ -59,7 +59,7 @@ until Ctrl-C.`,
 	fs.Uint64Var(&f.options.Seed, "seed", 1, "`number` that says who is cut where")
 	fs.StringVar(&f.options.DataDir, "data-dir", "", "empty `directory` for the gateway's data, which is kept; else a temporary one")
 	fs.StringVar(&f.format, "format", "table", "table or json: one object, and nothing else on standard output")
-	c.AddCommand(newDemoGatewayCommand())
+	c.AddCommand(newDemoGatewayCommand(), newTrafficCommand())
 	return c
 }
 
@@ -144,9 +144,12 @@ func newDemoGatewayCommand() *cobra.Command {
 }
 
 // untilSignal is for commands that clean up after themselves: ctx ends with
-// whatever would have ended the process, a closed pipe at its output included.
+// whatever would have ended the process. A closed pipe at its output doesn't end it
+// as a signal either: the write fails, and the command with it. A signal would also
+// come when a peer leaves in the middle of a write, which is what agents do here.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGPIPE)
+	return signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
 // isTerminal reports whether w is a terminal that understands escape sequences.

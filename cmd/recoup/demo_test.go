@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/recoup-gateway/recoup/internal/demo"
 )
@@ -217,6 +218,46 @@ func TestDemoStaysUp(t *testing.T) {
 	isEmpty(t, tmp)
 }
 
+// TestLeavingPeers: who leaves in the middle of a write doesn't end the command, and
+// a closed output does.
+func TestLeavingPeers(t *testing.T) {
+	t.Parallel()
+	ctx, stop := untilSignal(t.Context())
+	defer stop()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r.Close()
+	for range 100 {
+		if _, err := w.WriteString("anybody?"); !errors.Is(err, syscall.EPIPE) {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-ctx.Done():
+		t.Error(context.Cause(ctx))
+	case <-time.After(100 * time.Millisecond): // a signal is delivered sooner
+	}
+
+	c, tmp := demoCommand(t, "--once")
+	r, w, err = os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	var stderr bytes.Buffer
+	c.Stdout, c.Stderr = w, &stderr
+	err = c.Run()
+	w.Close()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != exitFailed {
+		t.Errorf("with a closed output: %v\n%s", err, stderr.String())
+	}
+	contains(t, stderr.String(), "broken pipe")
+	isEmpty(t, tmp)
+}
+
 func TestDemoRefusesFormats(t *testing.T) {
 	code, stderr := fails(t, "demo", "--format=xml")
 	if code != exitFailed {
@@ -251,6 +292,9 @@ func TestSimulate(t *testing.T) {
 	}
 	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
 		t.Errorf("status %d", resp.StatusCode)
+	}
+	if code, stdout, stderr := ready(t, nil, "--admin-url="+url+"/simulator"); code != 0 || stdout != "ready\n" {
+		t.Errorf("its own health check: exit code %d, %q, %q", code, stdout, stderr)
 	}
 	if _, bill := get(t, url+"/simulator/bill"); !strings.Contains(bill, `"billed":5`) {
 		t.Errorf("bill: %s", bill)

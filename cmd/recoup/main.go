@@ -88,6 +88,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return config.FlagError(c.Flags(), err) })
 	root.AddCommand(
 		p.serveCommand(),
+		p.readyCommand(),
 		versionCommand(),
 		newBenchCommand(),
 		newDashboardsCommand(),

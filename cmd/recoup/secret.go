@@ -21,7 +21,7 @@ func loadSecret(dir string) ([]byte, error) {
 	path := filepath.Join(dir, secretName)
 	secret, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := createSecret(dir, path); err != nil {
+		if err := createSecret(dir); err != nil {
 			return nil, fmt.Errorf("make the secret of the data directory: %w", err)
 		}
 		secret, err = os.ReadFile(path)
@@ -36,26 +36,30 @@ func loadSecret(dir string) ([]byte, error) {
 	return secret, nil
 }
 
-// createSecret makes path appear with all of its content and durably, or not at
-// all. If another process is faster, that one's secret stays.
-func createSecret(dir, path string) error {
+func createSecret(dir string) error {
 	secret := make([]byte, secretBytes)
 	if _, err := rand.Read(secret); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, secretName+".*.tmp") // O_EXCL, mode 0600
+	return createOnce(dir, secretName, secret)
+}
+
+// createOnce makes a file that nobody else can read appear with all of its content
+// and durably, or not at all. If another process is faster, that one's file stays.
+func createOnce(dir, name string, content []byte) error {
+	f, err := os.CreateTemp(dir, name+".*.tmp") // O_EXCL, mode 0600
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(secret)
+	_, err = f.Write(content)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Link(f.Name(), filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncDir(dir)

@@ -90,6 +90,10 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 		return nil, err
 	}
 	undo = append(undo, s.log.Close, s.ledger.Close)
+	token, err := adminToken(settings, logger)
+	if err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
 	s.gateway, err = gateway.New(gateway.Options{
 		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret, Books: s.books(!p.unbooked),
 		Tracing: s.tracing, LabelTags: settings.LabelTags,
@@ -98,7 +102,7 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 		return nil, err
 	}
 	adminHandler := s.gateway.Admin(gateway.AdminOptions{
-		Gatherer: registry, Token: settings.AdminToken, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
+		Gatherer: registry, Token: token, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
 	})
 	requests, abandon := context.WithCancel(context.Background())
 	s.abandon = abandon

@@ -17,6 +17,7 @@ func newSimulateCommand() *cobra.Command {
 		listen   string
 		tokens   int
 		interval time.Duration
+		keep     int
 	)
 	c := &cobra.Command{
 		Use:   "simulate",
@@ -29,10 +30,10 @@ takes any key. Its own bill is at /simulator/bill.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := untilSignal(c.Context())
 			defer stop()
-			if tokens < 1 || interval < 0 {
-				return errors.New("simulate: --tokens must be at least 1, and --interval not negative")
+			if tokens < 1 || interval < 0 || keep < 0 {
+				return errors.New("simulate: --tokens must be at least 1, and --interval and --keep not negative")
 			}
-			sim := simulator.New(simulator.Options{Default: simulator.Script{Tokens: tokens, Interval: interval}})
+			sim := simulator.New(simulator.Options{Keep: keep, Default: simulator.Script{Tokens: tokens, Interval: interval}})
 			srv, err := sim.Start(listen)
 			if errors.Is(err, syscall.EADDRINUSE) {
 				return fmt.Errorf("simulate: %s is already in use: stop what listens there, or choose another address (--listen)", listen)
@@ -50,6 +51,7 @@ takes any key. Its own bill is at /simulator/bill.`,
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:9000", "`address` to listen on")
 	c.Flags().IntVar(&tokens, "tokens", 300, "`number` of output tokens of an answer")
 	c.Flags().DurationVar(&interval, "interval", 50*time.Millisecond, "`time` between two tokens; 0s: as fast as they are read")
+	c.Flags().IntVar(&keep, "keep", 0, "`number` of requests that the bill has, the newest; 0: all, in memory that grows with each")
 	return c
 }
 

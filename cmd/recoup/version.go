@@ -20,8 +20,15 @@ func versionCommand() *cobra.Command {
 	}
 }
 
+// stamped is the version that a build outside of a repository gives with
+// -ldflags "-X main.stamped=…"; the Dockerfile does.
+var stamped string
+
 // version is that of the module, as the go command stamped it into the binary.
 func version() string {
+	if stamped != "" {
+		return stamped
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "(devel)"

@@ -114,6 +114,7 @@ var rules = []rule{
 	{importer: "dashboards/...", only: []string{"dashboards/...", "metrics"}, why: "they know what is exported, not who exports it"},
 	{imported: "dashboards/...", by: []string{"cmd/...", "dashboards/..."}, why: "they are files for others"},
 	{imported: "internal/conventions", why: "it is only tests"},
+	{imported: "internal/deployment", why: "it is only tests"},
 	{imported: "internal/simulator", by: []string{"cmd/...", "internal/demo/...", "internal/bench/..."}, why: "the product doesn't depend on a test's provider"},
 	{imported: "cmd/...", by: []string{"cmd/..."}, why: "it only wires"},
 	{importer: "metrics", only: []string{"internal/token"}, why: "it is a catalogue"},

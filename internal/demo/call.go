@@ -17,13 +17,15 @@ const chatPath = "/v1/chat/completions"
 
 // client is what an agent has of the world: an address, and a credential.
 type client struct {
-	url        string
+	url        string // of the gateway
+	prefix     string // of a provider's paths, "/demo"; "": the gateway knows them
 	credential string
+	tags       string // Recoup-Tags of its calls
 	http       *http.Client
 }
 
 func newClient(url, credential string) *client {
-	return &client{url, credential, &http.Client{Transport: &http.Transport{}}}
+	return &client{url: url, credential: credential, http: &http.Client{Transport: &http.Transport{}}}
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }
@@ -64,13 +66,13 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, heade
 	if resp.StatusCode != http.StatusOK {
 		defer a.end()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // for the error only
-		return nil, &refused{fmt.Sprintf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(text))}
+		return nil, &refused{fmt.Sprintf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(text)), a.resumed}
 	}
 	return a, nil
 }
 
 // refused is the error of a response that is not 200.
-type refused struct{ text string }
+type refused struct{ text, resumed string }
 
 func (r *refused) Error() string { return r.text }
 
@@ -80,7 +82,10 @@ func (c *client) ask(ctx context.Context, body []byte, key string, s simulator.S
 	if key != "" {
 		header["Idempotency-Key"] = key
 	}
-	return c.do(ctx, http.MethodPost, chatPath, body, header)
+	if c.tags != "" {
+		header["Recoup-Tags"] = c.tags
+	}
+	return c.do(ctx, http.MethodPost, c.prefix+chatPath, body, header)
 }
 
 // rest asks for what comes after the events that have been read of a stream.

@@ -16,6 +16,13 @@
 //	verdict.go   whether they are right
 //	table.go     all figures, for people
 //
+// The same agents can keep a gateway of somebody else's busy, for as long as it
+// runs, so that there is something to see on its dashboards:
+//
+//	traffic.go   so many of them, and a deploy now and then
+//	regulars.go  what they ask for, and what happens to them: data
+//	regular.go   one of them
+//
 // The provider is internal/simulator in this process, which keeps its own bill.
 // The gateway is a process of its own, so that it can be killed. The agents are
 // goroutines with HTTP clients of their own; they know nothing but HTTP.

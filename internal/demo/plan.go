@@ -24,6 +24,7 @@ const (
 type plan struct {
 	role
 	number   int
+	run      string           // makes names those of one run, where there may be several at a gateway
 	bodies   [][]byte         // of its calls
 	stop     int              // events of the last answer after which its fate comes
 	after    time.Duration    // how long it is away
@@ -31,7 +32,7 @@ type plan struct {
 	provider simulator.Script // of the last answer
 }
 
-func (p *plan) name() string { return fmt.Sprintf("agent-%02d", p.number) }
+func (p *plan) name() string { return fmt.Sprintf("%sagent-%02d", p.run, p.number) }
 
 // plans are those of the whole cast.
 func plans(seed uint64) (all []*plan) {
@@ -43,25 +44,32 @@ func plans(seed uint64) (all []*plan) {
 	return all
 }
 
+// newPlan is a plan for the stage, where the provider waits for what is to happen.
 func newPlan(r role, number int, seed uint64) *plan {
+	p := draw(r, number, seed, "")
+	switch {
+	case r.fate == graced:
+		p.provider.StallAfterEvents, p.provider.StallAlso = p.stop, []int{min(p.stop+overhang, r.answer/perEvent)}
+	case r.fate == upstream:
+		p.provider.ErrorAfterEvents = p.stop
+	case r.fate != steady:
+		p.provider.StallAfterEvents = p.stop // it waits there for what is to happen
+	}
+	return p
+}
+
+// draw makes a plan whose provider just answers.
+func draw(r role, number int, seed uint64, run string) *plan {
 	random := rand.New(rand.NewPCG(seed, uint64(number)))
 	events := r.answer / perEvent
 	p := &plan{
-		role: r, number: number,
+		role: r, number: number, run: run,
 		stop:    events*3/10 + random.IntN(events*4/10),
 		after:   100*time.Millisecond + time.Duration(random.IntN(400))*time.Millisecond,
 		withUse: random.IntN(2) == 0,
 	}
 	p.bodies = p.conversation(random)
 	p.provider = p.script()
-	switch {
-	case r.fate == graced:
-		p.provider.StallAfterEvents, p.provider.StallAlso = p.stop, []int{min(p.stop+overhang, events)}
-	case r.fate == upstream:
-		p.provider.ErrorAfterEvents = p.stop
-	case r.fate != steady:
-		p.provider.StallAfterEvents = p.stop // it waits there for what is to happen
-	}
 	return p
 }
 

@@ -122,6 +122,9 @@ func (x *exchange) echo() End {
 func (s *Simulator) control(w http.ResponseWriter, r *http.Request) {
 	var out any = struct{}{}
 	switch what := strings.TrimPrefix(r.URL.Path, "/simulator/"); {
+	case what == "readyz" && r.Method == http.MethodGet:
+		_, _ = fmt.Fprintln(w, "ready") // the client may have left
+		return
 	case what == "bill" && r.Method == http.MethodGet:
 		out = s.Bill()
 	case what == "release" && r.Method == http.MethodPost:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 
@@ -202,5 +203,60 @@ func TestWaitsEndWithTheirContext(t *testing.T) {
 	}
 	if err := f.WaitIdle(c); err != nil {
 		t.Errorf("idle, but %v", err)
+	}
+}
+
+// A bill with an end keeps its newest lines. What runs stays, and all after it.
+func TestKeep(t *testing.T) {
+	sim := start(t, simulator.Options{Keep: 3, Default: simulator.Script{Tokens: 1}})
+	ask := func(n int) {
+		t.Helper()
+		for range n {
+			resp, err := sim.client.Do(sim.request(ctx(t), chatPath, chatWhole))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+	}
+	numbers := func() (seqs []int) {
+		for _, e := range sim.Bill() {
+			seqs = append(seqs, e.Seq)
+		}
+		return seqs
+	}
+	ask(5)
+	if err := sim.WaitEnded(ctx(t), 5); err != nil {
+		t.Fatal(err)
+	}
+	if got := numbers(); !slices.Equal(got, []int{2, 3, 4}) || sim.Calls() != 5 {
+		t.Errorf("%v of %d calls", got, sim.Calls())
+	}
+	sim.Next(simulator.Script{StallHead: true})
+	go func() {
+		resp, err := sim.client.Do(sim.request(ctx(t), chatPath, chatWhole))
+		if err == nil {
+			resp.Body.Close()
+		}
+	}()
+	if err := sim.WaitStalled(ctx(t), 1); err != nil {
+		t.Fatal(err)
+	}
+	ask(4)
+	if got := numbers(); !slices.Equal(got, []int{5, 6, 7, 8, 9}) {
+		t.Errorf("%v, while number 5 runs", got)
+	}
+	sim.Release()
+	if err := sim.WaitEnded(ctx(t), 10); err != nil {
+		t.Fatal(err)
+	}
+	ask(1)
+	if got := numbers(); !slices.Equal(got, []int{8, 9, 10}) || sim.Calls() != 11 {
+		t.Errorf("%v of %d calls", got, sim.Calls())
+	}
+	sim.Reset()
+	if ask(1); !slices.Equal(numbers(), []int{0}) {
+		t.Errorf("%v after a reset", numbers())
 	}
 }

@@ -31,6 +31,6 @@
 //
 // Beside the API, a process that is not ours can reach it at GET
 // /simulator/bill, POST /simulator/next (a JSON array of scripts), POST
-// /simulator/release and POST /simulator/reset. These need no credential and
-// make no entry.
+// /simulator/release, POST /simulator/reset and GET /simulator/readyz, which says
+// that it is there. These need no credential and make no entry.
 package simulator

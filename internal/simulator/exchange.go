@@ -127,9 +127,8 @@ func (s *Simulator) arrive(w http.ResponseWriter, r *http.Request, body []byte) 
 		Started:    time.Now(),
 	}
 	s.update(func() {
-		x.entry.Seq = len(s.entries)
-		x.entry.RequestID = requestID(x.dialect, s.nonce, len(s.entries))
-		s.entries = append(s.entries, x.entry)
+		s.open(x.entry)
+		x.entry.RequestID = requestID(x.dialect, s.nonce, x.entry.Seq)
 	})
 	return x
 }

@@ -16,6 +16,7 @@ type Options struct {
 	Seed          uint64   // with Deterministic
 	Keys          []string // credentials that are accepted; none: any
 	Recordings    string   // folder with index.csv, for scripts that name a Replay
+	Keep          int      // entries that the bill has at most, the newest; 0: all. One that runs stays, and all after it
 
 	// BillExtraOn says how much is added to a script's BillExtra, whichever script
 	// the request gets: a bill that is wrong on purpose, for who checks bills. It
@@ -34,6 +35,7 @@ type Simulator struct {
 	queue    []Script
 	hook     func(*http.Request, []byte) *Script
 	entries  []*Entry
+	dropped  int // entries before them, which Options.Keep has no room for
 	inFlight int
 	stalled  int
 	release  chan struct{} // closed by Release, then replaced
@@ -95,11 +97,22 @@ func (s *Simulator) Bill() []Entry {
 	return bill
 }
 
+// open adds an entry. It is called under the lock.
+func (s *Simulator) open(e *Entry) {
+	e.Seq = s.dropped + len(s.entries)
+	s.entries = append(s.entries, e)
+	for s.opts.Keep > 0 && len(s.entries) > s.opts.Keep && !s.entries[0].Ended.IsZero() {
+		s.entries[0] = nil // the array stays for a while
+		s.entries = s.entries[1:]
+		s.dropped++
+	}
+}
+
 // Calls is how many requests have arrived, whatever their path and fate.
 func (s *Simulator) Calls() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.entries)
+	return s.dropped + len(s.entries)
 }
 
 // Release lets every request that is stalled now go on, and says how many.
@@ -116,7 +129,7 @@ func (s *Simulator) Release() int {
 // Reset forgets the bill, the queue and the hook. Requests in flight go on,
 // but are on no bill any more.
 func (s *Simulator) Reset() {
-	s.update(func() { s.entries, s.queue, s.hook = nil, nil, nil })
+	s.update(func() { s.entries, s.dropped, s.queue, s.hook = nil, 0, nil, nil })
 }
 
 // WaitIdle returns when no request is in flight, so that the bill is final.
@@ -127,7 +140,7 @@ func (s *Simulator) WaitIdle(ctx context.Context) error {
 
 // WaitCalls returns when at least n requests have arrived.
 func (s *Simulator) WaitCalls(ctx context.Context, n int) error {
-	return s.wait(ctx, func() bool { return len(s.entries) >= n })
+	return s.wait(ctx, func() bool { return s.dropped+len(s.entries) >= n })
 }
 
 // WaitStalled returns when at least n requests are stalled at once: all that
@@ -145,7 +158,7 @@ func (s *Simulator) WaitEnded(ctx context.Context, n int) error {
 				running++
 			}
 		}
-		return len(s.entries)-running >= n
+		return s.dropped+len(s.entries)-running >= n
 	})
 }
 

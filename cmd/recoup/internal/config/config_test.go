@@ -238,6 +238,19 @@ func TestWarnsOfMisspeltVariables(t *testing.T) {
 	}
 }
 
+// Whoever can be reached by others has a token; the gateway makes one if it must.
+func TestAdminExposed(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1:8485": false, "127.1.2.3:8485": false, "[::1]:8485": false, "localhost:8485": false,
+		"0.0.0.0:8485": true, ":8485": true, "[::]:8485": true, "192.0.2.1:8485": true, "gateway.internal:8485": true,
+	} {
+		s := mustLoad(t, sources{env: []string{"RECOUP_ADMIN_LISTEN=" + address}})
+		if s.AdminExposed() != want || s.AdminToken != "" {
+			t.Errorf("%s: exposed %v, token %q", address, s.AdminExposed(), s.AdminToken)
+		}
+	}
+}
+
 // The defaults must be what the gateway itself takes for valid.
 func TestDefaults(t *testing.T) {
 	s := mustLoad(t, sources{})

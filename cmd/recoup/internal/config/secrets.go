@@ -25,28 +25,37 @@ func (l *loading) readSecrets() {
 			s.EncryptionKey, err = decodeKey(data)
 		}
 		if err != nil {
-			l.refuse("encryption_key_file", fmt.Sprintf("%s: want a file with 32 bytes, raw or as hex or base64", describe(s.EncryptionKeyFile, err)))
+			l.refuse("encryption_key_file", fmt.Sprintf("%v: want a file with 32 bytes, raw or as hex or base64", describe(s.EncryptionKeyFile, err)))
 		}
 	}
 	if s.AdminTokenFile != "" {
-		data, err := readSmall(s.AdminTokenFile)
-		s.AdminToken = strings.TrimSpace(string(data))
-		if err == nil && (len(s.AdminToken) < minTokenBytes || !printable(s.AdminToken)) {
-			err = errors.New("no token in it")
-		}
-		if err != nil {
-			l.refuse("admin_token_file", fmt.Sprintf("%s: want a file with a token of at least %d printable characters, without spaces",
-				describe(s.AdminTokenFile, err), minTokenBytes))
+		var err error
+		if s.AdminToken, err = ReadToken(s.AdminTokenFile); err != nil {
+			l.refuse("admin_token_file", err.Error())
 		}
 	}
 }
 
-// describe names the file once: errors of package os bring its name along.
-func describe(path string, err error) string {
-	if pathErr := (*os.PathError)(nil); errors.As(err, &pathErr) {
-		return err.Error()
+// ReadToken reads a file that holds a bearer token. Its error names the file and
+// what was expected.
+func ReadToken(path string) (string, error) {
+	data, err := readSmall(path)
+	token := strings.TrimSpace(string(data))
+	if err == nil && (len(token) < minTokenBytes || !printable(token)) {
+		err = errors.New("no token in it")
 	}
-	return path + ": " + err.Error()
+	if err != nil {
+		return "", fmt.Errorf("%w: want a file with a token of at least %d printable characters, without spaces", describe(path, err), minTokenBytes)
+	}
+	return token, nil
+}
+
+// describe names the file once: errors of package os bring its name along.
+func describe(path string, err error) error {
+	if pathErr := (*os.PathError)(nil); errors.As(err, &pathErr) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // readSmall reads a file that can't be large, so that a wrong path such as a

@@ -24,7 +24,7 @@ type Settings struct {
 	EncryptionKeyFile string
 	EncryptionKey     []byte // 32 bytes, or none
 	AdminTokenFile    string
-	AdminToken        string // empty: there is none
+	AdminToken        string // empty: no file is configured
 
 	LabelTags []string
 
@@ -77,9 +77,6 @@ func (l *loading) check() {
 	if overlap(s.Listen, s.AdminListen) {
 		l.refuse("admin_listen", fmt.Sprintf("%s takes the same port as listen, %s (%s): want another port", s.AdminListen, s.Listen, l.origins["listen"]))
 	}
-	if !loopback(s.AdminListen) && s.AdminTokenFile == "" {
-		l.refuse("admin_listen", fmt.Sprintf("%s is not a loopback address: want one, or a token in admin_token_file", s.AdminListen))
-	}
 	if grace := s.Gateway.OrphanGrace; s.Retention < grace {
 		l.refuse("retention", fmt.Sprintf("%s is shorter than orphan_grace, %s (%s): want at least as much",
 			formatDuration(s.Retention), formatDuration(grace), l.origins["orphan_grace"]))
@@ -96,6 +93,10 @@ func (l *loading) check() {
 		l.refuse(key, text)
 	}
 }
+
+// AdminExposed reports whether others than this machine can reach the admin plane,
+// which then must have a token.
+func (s *Settings) AdminExposed() bool { return !loopback(s.AdminListen) }
 
 // overlap reports whether no two listeners can have a and b.
 func overlap(a, b string) bool {
