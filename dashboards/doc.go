@@ -9,6 +9,8 @@
 //	prometheus/          a scrape configuration, recording and alert rules, their promtool tests
 //	internal/rules/      the Go code that the rules are generated from
 //	prometheus.go        the embedded rules
+//	provisioning/        data sources and folders for Grafana; provisioning.go embeds them
+//	otelcol/, tempo/     the collector and the trace store of docker-compose.yml
 //
 // After a change of the code: go test ./dashboards/internal/... -update
 package dashboards
