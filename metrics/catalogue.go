@@ -206,7 +206,7 @@ var catalogue = []Definition{
 	{Name: NameGenAIFirstChunk, Type: Histogram, Unit: Seconds, Group: GenAI, Help: "Time from sending an attempt to the first event of its answer; of streamed ones only.",
 		Labels: genAILabels, Buckets: answerSeconds, Exemplar: "the call"},
 	{Name: NameGenAIPerChunk, Type: Histogram, Unit: Seconds, Group: GenAI, Help: "Time between events of a streamed answer. Events that come in one read count as one.",
-		Labels: genAILabels, Buckets: answerSeconds},
+		Labels: genAILabels, Buckets: answerSeconds, Native: true},
 	{Name: NameGenAIInput, Type: Counter, Unit: Tokens, Group: GenAI, Help: "Input tokens as the provider reports them, cached ones included. This and the following count an attempt when its bill is posted, once, and begin anew with the process; the books are recoup_input_tokens_total.",
 		Labels: append(slices.Clone(genAILabels), labelGenAIModality), Exemplar: "the call"},
 	{Name: NameGenAIOutput, Type: Counter, Unit: Tokens, Group: GenAI, Help: "Output tokens as the provider reports them, reasoning included.",

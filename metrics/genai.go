@@ -20,7 +20,7 @@ import (
 type GenAIInstruments struct {
 	duration   metric.Float64Histogram
 	firstChunk metric.Float64Histogram
-	perChunk   metric.Float64Histogram
+	perChunk   *prometheus.HistogramVec // by Prometheus' library, which takes a fifth of the time: this is once an event
 
 	input, output, cacheRead, cacheWrite, reasoning metric.Int64Counter
 	operationInput, operationOutput                 metric.Int64Histogram
@@ -38,7 +38,7 @@ func newGenAI(reg prometheus.Registerer) (*GenAIInstruments, error) {
 	g := &GenAIInstruments{
 		duration:        b.seconds("gen_ai.client.inference.duration", NameGenAIDuration),
 		firstChunk:      b.seconds("gen_ai.client.inference.time_to_first_chunk", NameGenAIFirstChunk),
-		perChunk:        b.seconds("gen_ai.client.inference.time_per_output_chunk", NameGenAIPerChunk),
+		perChunk:        histograms(NameGenAIPerChunk),
 		input:           b.counter("gen_ai.client.inference.usage.input_tokens", NameGenAIInput),
 		output:          b.counter("gen_ai.client.inference.usage.output_tokens", NameGenAIOutput),
 		cacheRead:       b.counter("gen_ai.client.inference.usage.cache_read.input_tokens", NameGenAICacheRead),
@@ -47,6 +47,7 @@ func newGenAI(reg prometheus.Registerer) (*GenAIInstruments, error) {
 		operationInput:  b.tokens("gen_ai.client.inference.operation.input_tokens", NameGenAIOperationInput),
 		operationOutput: b.tokens("gen_ai.client.inference.operation.output_tokens", NameGenAIOperationOutput),
 	}
+	reg.MustRegister(g.perChunk)
 	return g, b.err
 }
 
@@ -98,25 +99,24 @@ func (i Inference) attributes() []attribute.KeyValue {
 
 // Chunks returns what records the events of one answer.
 func (g *GenAIInstruments) Chunks(i Inference) *Chunks {
-	return &Chunks{g, []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(i.attributes()...))}}
+	return &Chunks{g, i, g.perChunk.WithLabelValues(i.Operation, i.Provider, i.RequestModel, i.ResponseModel)}
 }
 
-// Chunks records when the events of an answer come. Its attributes are made once.
+// Chunks records when the events of an answer come.
 type Chunks struct {
 	instruments *GenAIInstruments
-	options     []metric.RecordOption
+	inference   Inference
+	perChunk    prometheus.Observer
 }
 
 // First records the time from sending the attempt to its first event. ctx has the
 // span that the exemplar leads to.
 func (c *Chunks) First(ctx context.Context, seconds float64) {
-	c.instruments.firstChunk.Record(ctx, seconds, c.options...)
+	c.instruments.firstChunk.Record(ctx, seconds, metric.WithAttributes(c.inference.attributes()...))
 }
 
 // Next records the time between two events.
-func (c *Chunks) Next(seconds float64) {
-	c.instruments.perChunk.Record(context.Background(), seconds, c.options...)
-}
+func (c *Chunks) Next(seconds float64) { c.perChunk.Observe(seconds) }
 
 // Ended records an attempt's duration. errorType is empty for one that gave a
 // complete answer.
