@@ -96,25 +96,23 @@ func (s *stream) live() bool {
 	return s.draining
 }
 
-// unfinished is what is known, without looking at it, of an answer that is still
-// coming.
-func (s *stream) unfinished() (bytes int64, orphan, live bool) {
-	_, n := s.log.Size()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return int64(n), len(s.owners) == 0, s.draining
+// glance is what a scrape has to know of a stream; there can be thousands.
+type glance struct {
+	live   bool // the provider is still answering
+	orphan bool
+	bytes  int64
+	behind uint64 // events of the log that the owner has not been given yet
 }
 
-// behind is how many events of the log the owner has not been given yet.
-func (s *stream) behind() uint64 {
+func (s *stream) glance() (g glance) {
+	events, bytes := s.log.Size()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	owner := s.owner()
-	if owner == nil || owner.conn == nil {
-		return 0
+	g.live, g.orphan, g.bytes = s.draining, len(s.owners) == 0, int64(bytes)
+	if owner := s.owner(); owner != nil {
+		g.behind = events - min(owner.conn.Position(), events)
 	}
-	events, _ := s.log.Size()
-	return events - min(owner.conn.Position(), events)
+	return g
 }
 
 func (s *stream) isStopped() bool {

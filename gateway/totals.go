@@ -56,8 +56,8 @@ func (g *Gateway) scrape(yield metrics.Yield) {
 	b.add(float64(st.FreeBytes), metrics.NameLogFreeBytes)
 	b.add(float64(st.Unsettled), metrics.NameUnsettled)
 	b.add(truth(g.log.Err() != nil), metrics.NameFailed, "log")
-	running := g.held()
-	b.add(float64(lag(running)), metrics.NameDeliveryLag)
+	running, lag := g.underWay()
+	b.add(float64(lag), metrics.NameDeliveryLag)
 	if g.settler != nil {
 		for p := range g.pairs.all() {
 			b.pair(p)
@@ -148,7 +148,7 @@ func (b *board) tagged(t ledger.Totals, tags []string) {
 
 // unsettled is what has no outcome yet: of streams under way as far as their
 // bytes tell, of those that have ended as billed.
-func (g *Gateway) unsettled(b *board, running []*stream) {
+func (g *Gateway) unsettled(b *board, running map[group]int64) {
 	add := func(p pair, tokens int64, cost pricing.Picodollars, orphan bool) {
 		b.pair(p)
 		b.add(float64(tokens), metrics.NamePendingTokens, p.provider, p.model)
@@ -157,17 +157,7 @@ func (g *Gateway) unsettled(b *board, running []*stream) {
 			b.add(cost.Dollars(), metrics.NameAtRisk, p.provider, p.model)
 		}
 	}
-	type group struct {
-		pair   // with the model as it was asked for
-		orphan bool
-	}
-	received := map[group]int64{} // bytes; there can be thousands of streams, and they are alike
-	for _, s := range running {
-		if bytes, orphan, live := s.unfinished(); live {
-			received[group{pair{s.header.Provider, s.header.Model}, orphan}] += bytes
-		}
-	}
-	for of, bytes := range received {
+	for of, bytes := range running {
 		tokens, cost := g.settler.Guess(of.provider, of.model, bytes)
 		add(pair{of.provider, g.label(of.provider, of.model)}, tokens, cost, of.orphan)
 	}
@@ -176,10 +166,22 @@ func (g *Gateway) unsettled(b *board, running []*stream) {
 	})
 }
 
-// lag is how many events the owner who is furthest behind has not been given yet.
-func lag(streams []*stream) (most uint64) {
-	for _, s := range streams {
-		most = max(most, s.behind())
+// group is streams under way that are alike.
+type group struct {
+	pair   // with the model as it was asked for
+	orphan bool
+}
+
+// underWay is how many bytes streams under way have received, by group, and how many
+// events the owner who is furthest behind has not been given yet.
+func (g *Gateway) underWay() (received map[group]int64, lag uint64) {
+	received = map[group]int64{}
+	for _, s := range g.held() {
+		is := s.glance()
+		lag = max(lag, is.behind)
+		if is.live {
+			received[group{pair{s.header.Provider, s.header.Model}, is.orphan}] += is.bytes
+		}
 	}
-	return most
+	return received, lag
 }

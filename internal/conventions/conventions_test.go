@@ -111,8 +111,6 @@ type rule struct {
 var rules = []rule{
 	{imported: "gateway", by: []string{"cmd/...", "internal/demo/...", "internal/bench/..."}, why: "the HTTP surface is the outermost layer"},
 	{imported: "metrics", by: []string{"cmd/...", "gateway", "dashboards/..."}, why: "packages that store hand out numbers"},
-	{importer: "dashboards/...", only: []string{"dashboards/...", "metrics"}, why: "they know what is exported, not who exports it"},
-	{imported: "dashboards/...", by: []string{"cmd/...", "dashboards/..."}, why: "they are files for others"},
 	{imported: "internal/conventions", why: "it is only tests"},
 	{imported: "internal/deployment", why: "it is only tests"},
 	{imported: "internal/simulator", by: []string{"cmd/...", "internal/demo/...", "internal/bench/..."}, why: "the product doesn't depend on a test's provider"},
