@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/recoup-gateway/recoup/gateway/dialect"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
@@ -212,19 +213,20 @@ func sameCall(s *stream, call *call) error {
 // called, so nothing can be billed that the log doesn't know of.
 func (g *Gateway) admit(c echo.Context, call *call) (*connection, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Request().Context()))
-	s, err := g.register(call, cancel)
+	s, server, err := g.register(c, call, cancel)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	conn := &connection{stream: s, via: viaFirst, span: g.beginSpans(c, s, call)}
+	conn := &connection{stream: s, via: viaFirst, span: server}
 	if err := s.log.Open(); err != nil {
 		cancel()
 		g.unregister(s)
+		fail(s.attempt, errorTypeGateway) // the provider was never asked
 		s.attempt.End()
 		return nil, logError(err)
 	}
-	err = conn.open()
+	err = conn.open(nil)
 	req := g.upstreamRequest(ctx, c.Request(), call)
 	propagate(req.Header, call.provider, s.attempt)
 	go func() {
@@ -244,20 +246,21 @@ func (g *Gateway) admit(c echo.Context, call *call) (*connection, error) {
 
 // register makes a stream known before anything of it is stored, so that from
 // then on a shutdown finds it, and a reader finds this one.
-func (g *Gateway) register(call *call, stopDrain context.CancelFunc) (*stream, error) {
+func (g *Gateway) register(c echo.Context, call *call, stopDrain context.CancelFunc) (s *stream, server trace.Span, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.draining {
-		return nil, errDraining
+		return nil, noSpan, errDraining
 	}
-	l, err := g.log.Prepare(call.header)
-	if err != nil {
-		return nil, logError(err)
+	s = &stream{gw: g, attempt: noSpan, stopDrain: stopDrain, draining: true, refs: 2} // the drain's and the connection's
+	server = noSpan
+	if s.log, err = g.log.Prepare(call.header, func(h *streamlog.Header) { server, s.attempt = g.beginSpans(c, call, h) }); err != nil {
+		return nil, noSpan, logError(err)
 	}
-	s := &stream{gw: g, log: l, header: l.Header(), stopDrain: stopDrain, draining: true, refs: 2} // the drain's and the connection's
+	s.header = s.log.Header()
 	g.streams[s.header.ID] = s
 	g.drains.Add(1) // the drain's
-	return s, nil
+	return s, server, nil
 }
 
 // unregister forgets a stream that could not be stored.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 	"github.com/recoup-gateway/recoup/metrics"
@@ -42,8 +43,7 @@ func (g *Gateway) connect(c echo.Context, s *stream, via string) (*connection, e
 	if via != viaID {
 		route = s.header.Endpoint
 	}
-	cn.span = g.fetchSpan(c, cn, route)
-	err = cn.open()
+	err = cn.open(func() trace.Span { return g.fetchSpan(c, cn, route) })
 	switch {
 	case err == nil:
 		return cn, nil

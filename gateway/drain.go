@@ -42,8 +42,8 @@ func (g *Gateway) drain(s *stream, call *call, req *http.Request) {
 	if err := g.end(s.log, e, s.attempt); err != nil {
 		g.logger.Error("a stream's end was not stored; it will be recovered at the next start", append(logAttrs(&s.header), "error", err)...)
 	}
+	g.endAttempt(s, e, t) // before anybody settles it: its span waits for the bill
 	s.drained(e)
-	g.endAttempt(s, e, t)
 	g.settle(s.log)
 	g.mu.Lock()
 	close(g.ended)
@@ -287,10 +287,13 @@ func (a *answer) timed() {
 	s, now := a.stream, time.Now()
 	switch {
 	case a.came.IsZero():
+		if !a.ok {
+			break // an error is no answer's first event
+		}
 		a.timing.first = now.Sub(a.timing.sent)
 		span := s.attempt.SpanContext()
 		metrics.Observe(a.gw.metrics.TimeToFirstEvent.WithLabelValues(s.header.Provider, atUpstream), now.Sub(s.header.Accepted).Seconds(), span)
-		if !a.ok || !a.sse {
+		if !a.sse {
 			break
 		}
 		a.interval = a.gw.metrics.InterEvent.WithLabelValues(s.header.Provider, atUpstream)

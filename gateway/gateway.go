@@ -114,6 +114,9 @@ func New(o Options) (*Gateway, error) {
 			g.settler.Look(id)
 		}
 	}
+	if g.settler == nil {
+		g.unbilled.end() // nothing is billed
+	}
 	g.metrics.Scrape(g.scrape)
 	return g, nil
 }

@@ -19,21 +19,33 @@ import (
 
 // posted emits what follows from a posting, which is durable by now.
 func (g *Gateway) posted(p settle.Posted) {
-	info := p.Stream.Info()
-	_, attempt := spansOf(&info.Header)
-	if p.Evidence == nil || p.Billed {
-		if p.Billed {
-			g.metrics.GenAI.Billed(trace.ContextWithSpanContext(context.Background(), attempt), g.inference(info), p.Usage)
-		}
-		if ended, ok := g.unbilled.take(info.Header.ID); ok {
-			ended.span.SetAttributes(billAttributes(p)...)
-			ended.span.End(trace.WithTimestamp(ended.at))
-		}
+	h := &p.Info.Header
+	span := g.unbilled.billed(h, p)
+	if p.Billed {
+		g.metrics.GenAI.Billed(trace.ContextWithSpanContext(context.Background(), span), g.inference(p.Info), p.Usage)
 	}
 	if p.Settled {
-		settled := g.settledSpan(&info.Header, p)
-		g.losses.note(pair{info.Header.Provider, p.Model}, p, attempt, settled)
+		g.settledSpan(h, p)
+		g.losses.note(pair{h.Provider, p.Model}, p, span)
+		g.unbilled.forget(h.ID)
 	}
+}
+
+// billed ends the span that waits for a stream's bill. It returns where the attempt is
+// to be seen: in the span that the gateway which settles it has exported, if there is
+// one, since those of one that was killed may never have been.
+func (u *unbilled) billed(h *streamlog.Header, p settle.Posted) trace.SpanContext {
+	if ended, ok := u.take(h.ID); ok {
+		ended.span.SetAttributes(billAttributes(p)...)
+		ended.span.End(trace.WithTimestamp(ended.at))
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if sc, ok := u.recovered[h.ID]; ok {
+		return sc
+	}
+	_, attempt := spansOf(h)
+	return attempt
 }
 
 // billAttributes are what the provider reports, and what was booked.
@@ -69,10 +81,10 @@ func billAttributes(p settle.Posted) []attribute.KeyValue {
 
 // settledSpan says what became of a stream's tokens: in the trace of its call, or
 // linked to it if that is long over.
-func (g *Gateway) settledSpan(h *streamlog.Header, p settle.Posted) (sc trace.SpanContext) {
+func (g *Gateway) settledSpan(h *streamlog.Header, p settle.Posted) {
 	_, attempt := spansOf(h)
 	if !g.traces || !attempt.IsValid() {
-		return sc
+		return
 	}
 	ctx, name := trace.ContextWithRemoteSpanContext(context.Background(), attempt), metrics.SpanSettle
 	id := trace.WithAttributes(metrics.AttrStreamID.String(h.ID.String()))
@@ -81,12 +93,11 @@ func (g *Gateway) settledSpan(h *streamlog.Header, p settle.Posted) (sc trace.Sp
 		ctx, name = context.Background(), metrics.SpanExpire
 		options = append(options, trace.WithLinks(linksTo(h)...))
 	} else if !attempt.IsSampled() {
-		return sc // a parent that is remote does not bind every sampler
+		return // a parent that is remote does not bind every sampler
 	}
 	_, span := g.tracer.Start(ctx, name, options...)
 	span.SetAttributes(outcomeAttributes(p)...)
 	span.End()
-	return span.SpanContext()
 }
 
 func outcomeAttributes(p settle.Posted) []attribute.KeyValue {
@@ -123,9 +134,8 @@ type losses struct {
 	newest map[string]*metrics.Exemplar
 }
 
-// note keeps what was lost of an attempt. An attempt that died with its gateway has
-// no span that was ever exported, so of that it is the settlement's.
-func (l *losses) note(of pair, p settle.Posted, attempt, settled trace.SpanContext) {
+// note keeps what was lost of an attempt.
+func (l *losses) note(of pair, p settle.Posted, attempt trace.SpanContext) {
 	if !attempt.IsSampled() {
 		return
 	}
@@ -140,12 +150,8 @@ func (l *losses) note(of pair, p settle.Posted, attempt, settled trace.SpanConte
 		if o.Outcome == ledger.Delivered || o.Tokens == 0 {
 			continue
 		}
-		span := attempt
-		if o.Cause == ledger.Crash {
-			span = settled
-		}
-		l.newest[seriesKey(metrics.NameOutputTokens, of.provider, of.model, o.Outcome, o.Cause, estimated)] = metrics.NewExemplar(float64(o.Tokens), span, now)
-		l.newest[seriesKey(metrics.NameCost, of.provider, of.model, output, o.Outcome, o.Cause, estimated)] = metrics.NewExemplar(o.Amount.Dollars(), span, now)
+		l.newest[seriesKey(metrics.NameOutputTokens, of.provider, of.model, o.Outcome, o.Cause, estimated)] = metrics.NewExemplar(float64(o.Tokens), attempt, now)
+		l.newest[seriesKey(metrics.NameCost, of.provider, of.model, output, o.Outcome, o.Cause, estimated)] = metrics.NewExemplar(o.Amount.Dollars(), attempt, now)
 	}
 }
 

@@ -51,13 +51,14 @@ type connection struct {
 }
 
 // open begins to read and makes the connection known to the stream.
-func (cn *connection) open() (err error) {
+// Its span begins then, if it isn't there already.
+func (cn *connection) open(begin func() trace.Span) (err error) {
 	if cn.reader, err = cn.stream.log.Reader(cn.start); err != nil {
 		return err
 	}
 	info := cn.stream.log.Info()
 	cn.terminal.Store(info.Terminal && cn.start > info.Completing)
-	if err := cn.stream.attach(cn); err != nil {
+	if err := cn.stream.attach(cn, begin); err != nil {
 		cn.reader.Close()
 		return err
 	}
@@ -260,6 +261,9 @@ func (cn *connection) timed() {
 	}
 	s, now := cn.stream, time.Now()
 	if cn.given.IsZero() {
+		if head := s.log.Info().Head; head == nil || head.Status/100 != 2 {
+			return // an error is no answer's first event
+		}
 		metrics.Observe(s.gw.metrics.TimeToFirstEvent.WithLabelValues(s.header.Provider, atClient), now.Sub(s.header.Accepted).Seconds(), cn.span.SpanContext())
 	} else if s.header.Streamed {
 		if cn.interval == nil {

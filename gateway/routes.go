@@ -50,6 +50,7 @@ func (g *Gateway) provide(c echo.Context) error {
 	c.Set(dialectKey, p.Dialect)
 	if p.Dialect != nil && r.Method == http.MethodPost {
 		if endpoint, ok := p.Dialect.Endpoint(path); ok {
+			routed(c, endpoint)
 			return g.generate(c, p, path, endpoint)
 		}
 	}

@@ -22,8 +22,9 @@ import (
 
 // unbilled are the spans of attempts that have ended and whose bill is not posted yet.
 type unbilled struct {
-	mu    sync.Mutex
-	spans map[streamlog.ID]endedSpan
+	mu        sync.Mutex
+	spans     map[streamlog.ID]endedSpan
+	recovered map[streamlog.ID]trace.SpanContext // of streams that are not settled yet: the recovery's span
 }
 
 type endedSpan struct {
@@ -31,12 +32,19 @@ type endedSpan struct {
 	at   time.Time
 }
 
+// maxUnbilled bounds how many wait: if the ledger takes nothing, they would be all.
+const maxUnbilled = 10_000
+
 // add keeps a span until its bill is posted.
 func (u *unbilled) add(id streamlog.ID, span trace.Span, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.spans == nil {
 		u.spans = map[streamlog.ID]endedSpan{}
+	}
+	if len(u.spans) >= maxUnbilled {
+		span.End(trace.WithTimestamp(at))
+		return
 	}
 	u.spans[id] = endedSpan{span, at}
 }
@@ -50,6 +58,23 @@ func (u *unbilled) take(id streamlog.ID) (endedSpan, bool) {
 	return e, ok
 }
 
+// recovers notes that an attempt's own span died with its gateway.
+func (u *unbilled) recovers(id streamlog.ID, span trace.Span) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.recovered == nil {
+		u.recovered = map[streamlog.ID]trace.SpanContext{}
+	}
+	u.recovered[id] = span.SpanContext()
+}
+
+// forget is for when a stream is settled: nothing more is said of it.
+func (u *unbilled) forget(id streamlog.ID) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.recovered, id)
+}
+
 // end ends all that are left: their bills are for the next process to post.
 func (u *unbilled) end() {
 	u.mu.Lock()
@@ -60,23 +85,20 @@ func (u *unbilled) end() {
 	}
 }
 
-// beginSpans begins the two spans of a stream's first call and stores with the stream
+// beginSpans begins the two spans of a stream's first call and notes in its header
 // where they are.
-func (g *Gateway) beginSpans(c echo.Context, s *stream, call *call) (server trace.Span) {
-	s.attempt = noSpan
+func (g *Gateway) beginSpans(c echo.Context, call *call, h *streamlog.Header) (server, attempt trace.Span) {
 	if tracedOf(c) == nil {
-		return noSpan
+		return noSpan, noSpan
 	}
-	h := &s.header
 	id := metrics.AttrStreamID.String(h.ID.String())
 	attributes := append([]attribute.KeyValue{id}, metrics.TagAttributes(h.Tags, g.cfg().SpanTags)...)
 	server = g.beginSpan(c, h.Endpoint, trace.WithAttributes(attributes...))
-	_, s.attempt = g.tracer.Start(trace.ContextWithSpan(context.Background(), server), metrics.OperationChat+" "+cut(h.Model, maxSpanModel),
+	_, attempt = g.tracer.Start(trace.ContextWithSpan(context.Background(), server), metrics.OperationChat+" "+metrics.Text(h.Model, maxSpanModel),
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(append(attributes, inferenceAttributes(call)...)...))
 	sc := server.SpanContext()
-	s.log.SetTrace(traceparent(sc), sc.TraceState().String(), s.attempt.SpanContext().SpanID().String())
-	s.header = s.log.Header()
-	return server
+	h.Traceparent, h.Tracestate, h.AttemptSpan = traceparent(sc), sc.TraceState().String(), attempt.SpanContext().SpanID().String()
+	return server, attempt
 }
 
 const maxSpanModel = 100
@@ -86,7 +108,7 @@ func inferenceAttributes(call *call) []attribute.KeyValue {
 	base, h := call.provider.BaseURL, &call.header
 	attributes := []attribute.KeyValue{
 		metrics.AttrOperation.String(metrics.OperationChat), metrics.AttrProvider.String(genAIProvider(h.Provider)),
-		metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(cut(h.Model, maxSpanModel)),
+		metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(metrics.Text(h.Model, maxSpanModel)),
 		metrics.AttrServerAddress.String(base.Hostname()), metrics.AttrServerPort.Int(portOf(base.Port(), base.Scheme)),
 	}
 	if h.Streamed {
@@ -141,9 +163,12 @@ func (g *Gateway) endAttempt(s *stream, e streamlog.End, t timing) {
 	if t.first > 0 && s.header.Streamed {
 		s.attempt.SetAttributes(metrics.AttrFirstChunk.Float64(t.first.Seconds()))
 	}
-	reasons := t.reasons
+	var reasons []string
+	for _, r := range t.reasons {
+		reasons = append(reasons, metrics.Text(r, maxSpanModel))
+	}
 	if e.State != streamlog.Completed {
-		reasons = append(reasons[:len(reasons):len(reasons)], metrics.FinishError)
+		reasons = append(reasons, metrics.FinishError)
 	}
 	if len(reasons) > 0 {
 		s.attempt.SetAttributes(metrics.AttrFinishReasons.StringSlice(reasons))
@@ -183,13 +208,13 @@ func endAttributes(e streamlog.End, head *streamlog.Head) []attribute.KeyValue {
 		metrics.AttrStreamCause: e.Cause, metrics.AttrResponseID: e.ResponseID, metrics.AttrResponseModel: e.Model,
 	} {
 		if v != "" {
-			attributes = append(attributes, key.String(v))
+			attributes = append(attributes, key.String(metrics.Text(v, maxUserAgent)))
 		}
 	}
 	if head != nil {
 		attributes = append(attributes, metrics.AttrHTTPStatus.Int(head.Status))
 		if head.RequestID != "" {
-			attributes = append(attributes, metrics.AttrRequestID.String(cut(head.RequestID, maxUserAgent)))
+			attributes = append(attributes, metrics.AttrRequestID.String(metrics.Text(head.RequestID, maxUserAgent)))
 		}
 	}
 	return attributes
@@ -203,8 +228,9 @@ func (g *Gateway) recoverySpan(s *streamlog.Stream) trace.Span {
 	}
 	h := s.Header()
 	_, span := g.tracer.Start(context.Background(), metrics.SpanRecover, trace.WithLinks(linksTo(&h)...),
-		trace.WithAttributes(metrics.AttrStreamID.String(h.ID.String()), metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(cut(h.Model, maxSpanModel))))
+		trace.WithAttributes(metrics.AttrStreamID.String(h.ID.String()), metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(metrics.Text(h.Model, maxSpanModel))))
 	g.unbilled.add(h.ID, span, time.Now())
+	g.unbilled.recovers(h.ID, span)
 	return span
 }
 
@@ -229,6 +255,7 @@ func propagate(h http.Header, p Provider, span trace.Span) {
 		return
 	}
 	if span.SpanContext().IsValid() {
+		h.Del("Tracestate") // of a context that was none
 		propagation.TraceContext{}.Inject(trace.ContextWithSpan(context.Background(), span), propagation.HeaderCarrier(h))
 	}
 }

@@ -191,7 +191,8 @@ func (s *stream) cancelAttempt(why string) {
 }
 
 // attach makes c one of the stream's connections, its owner unless it observes.
-func (s *stream) attach(c *connection) (err error) {
+// begin begins its span, once it is known that it is one; nil: it has one.
+func (s *stream) attach(c *connection, begin func() trace.Span) (err error) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,13 +202,16 @@ func (s *stream) attach(c *connection) (err error) {
 	if c.conn, err = s.log.Attach(streamlog.Attachment{Index: c.start, Via: c.via, Observe: c.observe, Explicit: c.explicit}); err != nil {
 		return err
 	}
+	if begin != nil {
+		c.span = begin()
+	}
 	s.connected = append(s.connected, c)
 	if c.observe {
 		return nil
 	}
 	switch owner := s.owner(); {
 	case owner != nil && !owner.terminal.Load():
-		s.countBreak(leftClient, c) // a take-over
+		s.countBreak(leftClient, owner) // a take-over
 		c.resumes = true
 	case s.lost != nil && c.start <= s.lost.position:
 		c.resumes = true
@@ -348,7 +352,7 @@ func (s *stream) count() {
 	s.gauge = state
 }
 
-// countBreak counts a break that c has suffered, or brought about.
+// countBreak counts a break that c has suffered.
 func (s *stream) countBreak(cause string, c *connection) {
 	metrics.Count(s.gw.metrics.Breaks.WithLabelValues(s.header.Provider, s.gw.label(s.header.Provider, s.header.Model), cause), c.span.SpanContext())
 	s.attempt.AddEvent(metrics.EventDetached, trace.WithAttributes(metrics.AttrEnded.String(cause), metrics.AttrDelivered.Int64(int64(c.conn.Position()))))

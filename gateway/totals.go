@@ -137,7 +137,7 @@ func (b *board) tagged(t ledger.Totals, tags []string) {
 		return
 	}
 	for _, v := range t.Tagged {
-		labels := []string{v.Provider, v.Model, v.Outcome}
+		labels := []string{v.Provider, v.Outcome}
 		for _, tag := range tags {
 			labels = append(labels, v.Labels[tag])
 		}

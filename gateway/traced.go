@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,6 +34,7 @@ var noSpan = trace.SpanFromContext(context.Background())
 type traced struct {
 	arrived time.Time
 	caller  context.Context // has the caller's span, if it sent one
+	route   string          // "": not known yet
 	span    trace.Span      // nil until it begins
 }
 
@@ -42,7 +45,7 @@ func (g *Gateway) trace(next echo.HandlerFunc) echo.HandlerFunc {
 		c.Set(tracedKey, t)
 		defer func() { // an aborted response comes here in a panic
 			if t.span == nil {
-				g.beginSpan(c, c.Path())
+				g.beginSpan(c, cmp.Or(t.route, c.Path()))
 			}
 			if t.span.IsRecording() {
 				endServerSpan(t.span, statusOf(c, err), "")
@@ -65,17 +68,30 @@ func (g *Gateway) beginSpan(c echo.Context, route string, options ...trace.SpanS
 		return noSpan
 	}
 	r := c.Request()
+	method, name := r.Method, r.Method
+	if !slices.Contains(methods, method) {
+		method, name = "_OTHER", "HTTP" // as the conventions have it: anybody can invent one
+	}
 	options = append(options, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(t.arrived), trace.WithAttributes(
-		metrics.AttrHTTPMethod.String(r.Method), metrics.AttrHTTPRoute.String(route), metrics.AttrURLScheme.String("http"),
-		metrics.AttrUserAgent.String(cut(r.UserAgent(), maxUserAgent))))
-	_, t.span = g.tracer.Start(t.caller, r.Method+" "+route, options...)
+		metrics.AttrHTTPMethod.String(method), metrics.AttrHTTPRoute.String(route), metrics.AttrURLScheme.String("http"),
+		metrics.AttrUserAgent.String(metrics.Text(r.UserAgent(), maxUserAgent))))
+	_, t.span = g.tracer.Start(t.caller, name+" "+route, options...)
 	return t.span
 }
 
-const maxUserAgent = 256
+// routed notes the route of a request, for a span that begins at its end.
+func routed(c echo.Context, route string) {
+	if t := tracedOf(c); t != nil {
+		t.route = route
+	}
+}
 
-// cut shortens what comes from outside.
-func cut(s string, n int) string { return s[:min(len(s), n)] }
+// methods are those that a span tells apart.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, http.MethodConnect, http.MethodTrace,
+}
+
+const maxUserAgent = 256
 
 // statusOf is the status that a response has, or will have for err.
 func statusOf(c echo.Context, err error) int {
@@ -123,7 +139,7 @@ func (g *Gateway) fetchSpan(c echo.Context, cn *connection, route string) trace.
 	info := cn.stream.log.Info()
 	attributes := []attribute.KeyValue{
 		metrics.AttrStreamID.String(info.Header.ID.String()), metrics.AttrOperation.String(metrics.OperationFetch),
-		metrics.AttrProvider.String(genAIProvider(info.Header.Provider)), metrics.AttrRequestModel.String(info.Header.Model),
+		metrics.AttrProvider.String(genAIProvider(info.Header.Provider)), metrics.AttrRequestModel.String(metrics.Text(info.Header.Model, maxSpanModel)),
 		metrics.AttrResumed.String(cn.via), metrics.AttrOffset.Int64(int64(cn.start)), metrics.AttrObserve.Bool(cn.observe),
 	}
 	if info.End != nil && info.End.ResponseID != "" {

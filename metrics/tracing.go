@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -36,8 +37,9 @@ const (
 // StartTracing reads the standard variables with getenv and sets up what they say.
 // Nothing is traced unless OTEL_TRACES_EXPORTER or an endpoint of OTLP is set. What
 // the exporters themselves have to know (headers, certificates, timeouts) they read
-// from the environment of the process.
-func StartTracing(ctx context.Context, getenv func(string) string, version string) (*Tracing, error) {
+// from the environment of the process, once it has been checked here: they would log
+// what they don't understand, with credentials, and go on without it.
+func StartTracing(ctx context.Context, getenv func(string) string, version string, logger *slog.Logger) (*Tracing, error) {
 	kind := getenv("OTEL_TRACES_EXPORTER")
 	if kind == "" && (getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "") {
 		kind = exporterOTLP
@@ -46,9 +48,13 @@ func StartTracing(ctx context.Context, getenv func(string) string, version strin
 		return &Tracing{}, nil
 	}
 	s, err := newSampler(getenv("OTEL_TRACES_SAMPLER"), getenv("OTEL_TRACES_SAMPLER_ARG"))
+	if err == nil {
+		err = checkVariables(getenv)
+	}
 	if err != nil {
 		return nil, err
 	}
+	report(logger)
 	exporter, name, err := newExporter(ctx, kind, getenv)
 	if err != nil {
 		return nil, err
@@ -59,7 +65,7 @@ func StartTracing(ctx context.Context, getenv func(string) string, version strin
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, errors.Join(fmt.Errorf("tracing: resource: %w", err), exporter.Shutdown(ctx))
 	}
-	return newTracing(name, sdktrace.WithBatcher(exporter), sdktrace.WithResource(res), sdktrace.WithSampler(s)), nil
+	return newTracing(name, sdktrace.WithBatcher(cleaning{exporter}), sdktrace.WithResource(res), sdktrace.WithSampler(s)), nil
 }
 
 // TracingTo is tracing to a processor of one's own, with the default sampler.
@@ -161,12 +167,15 @@ func NewExemplar(v float64, sc trace.SpanContext, at time.Time) *Exemplar {
 	return nil
 }
 
+// maxTag is how long a tag's value can be on a span, in bytes.
+const maxTag = 128
+
 // TagAttributes are the tags of a call that may be on a span, in order.
 func TagAttributes(tags map[string]string, allowed []string) []attribute.KeyValue {
 	var out []attribute.KeyValue
 	for _, name := range allowed {
 		if v, ok := tags[name]; ok {
-			out = append(out, attribute.String(AttrTag+name, v))
+			out = append(out, attribute.String(AttrTag+name, Text(v, maxTag)))
 		}
 	}
 	return slices.Clip(out)

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -25,7 +26,7 @@ func TestTracingByVariables(t *testing.T) {
 		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, `OTEL_EXPORTER_OTLP_PROTOCOL: "http/json": want grpc or http/protobuf`},
 		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "x"}, "OTEL_TRACES_SAMPLER"},
 	} {
-		tracing, err := StartTracing(t.Context(), func(name string) string { return tt.env[name] }, "test")
+		tracing, err := StartTracing(t.Context(), func(name string) string { return tt.env[name] }, "test", slog.New(slog.DiscardHandler))
 		if err != nil {
 			if tt.want == "" || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v: %v", tt.env, err)

@@ -132,7 +132,7 @@ func (o *observed) totals(t *testing.T, dir string) {
 		add("recoup_overhead_usd_total", v.Amount.Dollars(), "provider", v.Provider, "model", v.Model, "kind", v.Kind)
 	}
 	for _, v := range total.Tagged {
-		add("recoup_tagged_output_tokens_total", float64(v.Tokens), "provider", v.Provider, "model", v.Model, "outcome", v.Outcome, "tag_team", v.Labels["team"])
+		add("recoup_tagged_output_tokens_total", float64(v.Tokens), "provider", v.Provider, "outcome", v.Outcome, "tag_team", v.Labels["team"])
 	}
 	for _, v := range total.Adjustments {
 		if v.Of == "outcomes" {

@@ -81,7 +81,7 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 	if err != nil {
 		return nil, err
 	}
-	if s.tracing, err = metrics.StartTracing(context.Background(), p.getenv, version()); err != nil {
+	if s.tracing, err = metrics.StartTracing(context.Background(), p.getenv, version(), logger); err != nil {
 		return nil, err
 	}
 	undo = append(undo, func() error { return s.tracing.Stop(context.Background()) })

@@ -31,17 +31,17 @@ func TestLabels(t *testing.T) {
 	}
 
 	want := []string{
-		"openai gpt-5.5 delivered map[feature: team:search] 1500 0.055",
-		"openai gpt-5.5 lost map[feature: team:search] 412 0.01236",
-		"openai gpt-5.5 lost map[feature:chat team:b=\"c\"] 412 0.01236",
-		"openai gpt-5.5 wasted map[feature: team:search] 600 0.028", // the input goes with it
-		"openai gpt-5.5 wasted map[feature:chat team:b=\"c\"] 600 0.028",
+		"openai delivered map[feature: team:search] 1500 0.055",
+		"openai lost map[feature: team:search] 412 0.01236",
+		"openai lost map[feature:chat team:b=\"c\"] 412 0.01236",
+		"openai wasted map[feature: team:search] 600 0.028", // the input goes with it
+		"openai wasted map[feature:chat team:b=\"c\"] 600 0.028",
 	}
 	check := func(when string) {
 		t.Helper()
 		var got []string
 		for _, v := range l.Totals().Tagged {
-			got = append(got, fmt.Sprintln(v.Provider, v.Model, v.Outcome, v.Labels, v.Tokens, v.Amount.String()))
+			got = append(got, fmt.Sprintln(v.Provider, v.Outcome, v.Labels, v.Tokens, v.Amount.String()))
 		}
 		for i := range got {
 			got[i] = got[i][:len(got[i])-1]

@@ -326,7 +326,7 @@ func storedTallies(txn *badger.Txn) (sums, error) {
 				return err
 			}
 			if !validTallyKey(string(key)) {
-				return damagedf("key of a tally: %q", key)
+				return damagedf("key of a tally: %q; a later version of this program may have written it", key)
 			}
 			stored[string(key)] = t
 			return nil

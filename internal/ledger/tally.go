@@ -24,7 +24,7 @@ const (
 	familyUnpriced    = 'p' // reason
 	familyAdjustment  = 'a' // of, reason, sign
 	familyUnexplained = 'x' // provider; not a counter: what stands
-	familyTagged      = 'g' // provider, model, outcome, labels as a JSON object with its names in order
+	familyTagged      = 'g' // provider, outcome, labels as a JSON object with its names in order
 )
 
 // Labels of counters.
@@ -126,11 +126,16 @@ func outcomeDeltas(provider, model string, b *Bill, o *Outcomes) []delta {
 		return deltas
 	}
 	labels, _ := json.Marshal(o.Labels) // of a map of strings: it can't fail
+	tagged := func(tokens int64, amount pricing.Picodollars, outcome string) {
+		if tokens != 0 || amount != 0 {
+			deltas = append(deltas, counter(familyTagged, tokens, amount, provider, outcome, string(labels)))
+		}
+	}
 	for _, c := range o.Output {
-		add(familyTagged, c.Tokens, c.Amount, c.Outcome, string(labels))
+		tagged(c.Tokens, c.Amount, c.Outcome)
 	}
 	for _, l := range b.Input {
-		add(familyTagged, 0, l.Amount, o.Input, string(labels))
+		tagged(0, l.Amount, o.Input)
 	}
 	return deltas
 }

@@ -96,10 +96,10 @@ type UnexplainedTotal struct {
 // TaggedTotal counts output tokens, and the money for input and output, by the
 // labels that outcomes were posted with.
 type TaggedTotal struct {
-	Provider, Model, Outcome string
-	Labels                   map[string]string // shared: not to be changed
-	Tokens                   int64
-	Amount                   pricing.Sum
+	Provider, Outcome string
+	Labels            map[string]string // shared: not to be changed
+	Tokens            int64
+	Amount            pricing.Sum
 
 	text string // of the labels, in the counter's key
 }
@@ -174,7 +174,7 @@ func (t *Totals) add(family byte, s []string, v tally, saved map[string]int) {
 	case familyUnexplained:
 		t.Unexplained = append(t.Unexplained, UnexplainedTotal{s[0], v.amount})
 	case familyTagged:
-		t.Tagged = append(t.Tagged, TaggedTotal{s[0], s[1], s[2], nil, v.count, v.amount, s[3]})
+		t.Tagged = append(t.Tagged, TaggedTotal{s[0], s[1], nil, v.count, v.amount, s[2]})
 	}
 }
 
@@ -194,7 +194,7 @@ func (l *Ledger) Balances() []Balance {
 // counterLabels is how many labels each family has.
 var counterLabels = map[byte]int{
 	familyOutput: 5, familyInput: 5, familyCost: 6, familySaved: 3, familyUpper: 3,
-	familyOverhead: 3, familyMissed: 3, familyUnpriced: 1, familyAdjustment: 3, familyUnexplained: 1, familyTagged: 4,
+	familyOverhead: 3, familyMissed: 3, familyUnpriced: 1, familyAdjustment: 3, familyUnexplained: 1, familyTagged: 3,
 }
 
 // validTallyKey says if a key that was read can be taken apart.

@@ -15,7 +15,7 @@ import (
 const (
 	maxValues       = 50
 	maxValueBytes   = 64
-	maxCombinations = 1000
+	maxCombinations = 250
 )
 
 // labels are the tags that tokens and money are counted by, and which of their
@@ -35,14 +35,25 @@ func (l *labels) init(tags []string, totals []ledger.TaggedTotal) {
 		l.values[tag] = map[string]bool{}
 	}
 	for _, t := range totals {
-		for tag, value := range t.Labels {
-			if l.values[tag] != nil && value != "" && value != Other {
-				l.values[tag][value] = true
-			}
+		l.known(t.Labels)
+	}
+}
+
+// known notes labels that have counters. Those of tags that are no labels any more
+// take no places from those that are.
+func (l *labels) known(labels map[string]string) {
+	now := make(map[string]string, len(l.tags))
+	for _, tag := range l.tags {
+		value, ok := labels[tag]
+		if !ok {
+			return // from before it was one
 		}
-		if len(tags) > 0 {
-			l.seen[combination(t.Labels)] = true
+		if now[tag] = value; value != "" && value != Other {
+			l.values[tag][value] = true
 		}
+	}
+	if len(now) > 0 {
+		l.seen[combination(now)] = true
 	}
 }
 
@@ -62,8 +73,10 @@ func (l *labels) of(tags map[string]string) map[string]string {
 		return out
 	}
 	if len(l.seen) >= maxCombinations {
-		for tag := range out {
-			out[tag] = Other
+		for tag, value := range out {
+			if value != "" { // that it has no tag is true of a call, however many there are
+				out[tag] = Other
+			}
 		}
 		return out
 	}

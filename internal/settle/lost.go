@@ -81,16 +81,19 @@ func (s *Settler) sweep(ctx context.Context) error {
 			l.Release()
 			return nil
 		case errors.Is(err, streamlog.ErrNotFound) || errors.Is(err, streamlog.ErrDamaged):
-			return s.settleLost(streamlog.ID(row.Stream))
+			return s.settleLost(lost(streamlog.ID(row.Stream)))
 		}
 		return err
 	})
 }
 
+// lost is what is known of a stream of which the log has nothing left.
+func lost(id streamlog.ID) streamlog.Info { return streamlog.Info{Header: streamlog.Header{ID: id}} }
+
 // settleLost settles what was billed for a stream of which the log has nothing
-// left: by what stood behind the bill.
-func (s *Settler) settleLost(id streamlog.ID) error {
-	rows, err := s.ledger.Of(ledger.ID(id))
+// left that could be read: by what stood behind the bill.
+func (s *Settler) settleLost(info streamlog.Info) error {
+	rows, err := s.ledger.Of(ledger.ID(info.Header.ID))
 	if err != nil {
 		return err
 	}
@@ -112,8 +115,14 @@ func (s *Settler) settleLost(id streamlog.ID) error {
 			return err
 		}
 		p.Attempt, p.Bill, p.Revision, p.Reason = row.Attempt, nil, row.Current.Number, row.Current.Reason
-		if _, err := s.ledger.Post(p); err != nil {
+		p.Outcomes.Labels = s.labels.of(row.Tags)
+		posted, err := s.ledger.Post(p)
+		if err != nil {
 			return err
+		}
+		if posted {
+			info.Header.Provider = row.Provider
+			s.posted(Posted{Info: info, Model: row.Model, Evidence: &e, Books: b, Settled: true, Over: true})
 		}
 	}
 	return nil

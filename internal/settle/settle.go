@@ -33,7 +33,7 @@ func (s *Settler) settle(l *streamlog.Stream) (*left, error) {
 	rest := &left{ended: info.End.At, over: over}
 	rest.Provider, rest.Model = r.header.Provider, s.Label(r.header.Provider, r.model())
 	if !r.billed() {
-		s.posted(Posted{Stream: l, Model: rest.Model})
+		s.posted(Posted{Info: info, Model: rest.Model})
 	} else {
 		b, err := s.post(l, r, over && !r.live)
 		if err != nil {
@@ -65,7 +65,7 @@ func (s *Settler) post(l *streamlog.Stream, r *reading, over bool) (books.Books,
 	case known && row.Current.Outcomes != nil:
 		return books.Books{Settled: true}, nil
 	case known && r.damaged != nil: // what stood behind the bill is more than what can be read now
-		return books.Books{Settled: true}, s.settleLost(r.header.ID)
+		return books.Books{Settled: true}, s.settleLost(l.Info())
 	}
 	e, err := s.evidence(l, r, !known)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Settler) post(l *streamlog.Stream, r *reading, over bool) (books.Books,
 	posted, err := s.ledger.Post(p)
 	if err == nil && posted {
 		s.posted(Posted{
-			Stream: l, Model: p.Attempt.Model, Usage: r.usage, Final: r.final, Evidence: e, Books: b,
+			Info: l.Info(), Model: p.Attempt.Model, Usage: r.usage, Final: r.final, Evidence: e, Books: b,
 			Billed: !known, Settled: b.Settled, Over: over,
 		})
 	}
@@ -185,7 +185,7 @@ func (s *Settler) settled(id streamlog.ID) (bool, error) {
 	l, err := s.log.ForBooks(id)
 	switch {
 	case errors.Is(err, streamlog.ErrNotFound) || errors.Is(err, streamlog.ErrDamaged):
-		return true, s.settleLost(id)
+		return true, s.settleLost(lost(id))
 	case err != nil:
 		return false, err
 	}

@@ -242,7 +242,7 @@ func TestLostLog(t *testing.T) {
 	p.head(200).words(4).leave(c, 3, "client").end(streamlog.Interrupted, "upstream")
 	s.settler.Flush()
 	for range 2 {
-		if err := s.settler.settleLost(p.id); err != nil {
+		if err := s.settler.settleLost(lost(p.id)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -50,10 +50,10 @@ type Options struct {
 
 // Posted is what has just been posted of a stream.
 type Posted struct {
-	Stream *streamlog.Stream
-	Model  string      // label
-	Usage  token.Usage // as the provider reported it
-	Final  bool        // the usage is the report that closes an answer
+	Info  streamlog.Info // of a stream that the log has lost: its id, its provider and its tags alone
+	Model string         // label
+	Usage token.Usage    // as the provider reported it
+	Final bool           // the usage is the report that closes an answer
 
 	Evidence *Evidence   // nil: nothing is billed for the stream
 	Books    books.Books // with the outcomes, once they are settled
@@ -298,7 +298,7 @@ func (s *Settler) take(id streamlog.ID) {
 	var left *left
 	switch {
 	case errors.Is(err, streamlog.ErrNotFound) || errors.Is(err, streamlog.ErrDamaged):
-		err = s.settleLost(id) // the log has said what it had to
+		err = s.settleLost(lost(id)) // the log has said what it had to
 	case err == nil:
 		left, err = s.settle(l)
 		l.Release()

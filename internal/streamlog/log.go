@@ -205,7 +205,7 @@ func (l *Log) Err() error { return l.queue.failed() }
 // attempt are durable: it is Prepare and Open. Header.ID and Header.Accepted are
 // set here. The caller owns a reference; see Stream.Release.
 func (l *Log) Create(h Header) (*Stream, error) {
-	s, err := l.Prepare(h)
+	s, err := l.Prepare(h, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -228,8 +228,9 @@ func (s *Stream) Open() error {
 // ready for it, and must Open it. Header.ID and Header.Accepted are set here. The
 // caller owns a reference. Id and bucket are chosen under one lock, so that ids
 // in a bucket are greater than in those before it: List tells by them where it
-// is.
-func (l *Log) Prepare(h Header) (*Stream, error) {
+// is. begin, if it isn't nil, is called with the header before anybody can see the
+// stream, and may note in it where the stream is traced; it must be quick.
+func (l *Log) Prepare(h Header, begin func(*Header)) (*Stream, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -243,6 +244,9 @@ func (l *Log) Prepare(h Header) (*Stream, error) {
 		return nil, err
 	}
 	h.Accepted = time.Now()
+	if begin != nil {
+		begin(&h)
+	}
 	b := l.buckets[len(l.buckets)-1]
 	if b.since.IsZero() {
 		b.since = h.Accepted

@@ -87,12 +87,6 @@ func (p progress) summarize(sum summary) summary {
 	return sum
 }
 
-// SetTrace notes where a prepared stream is traced; see Header. It comes before
-// Open, since spans are named after the stream.
-func (s *Stream) SetTrace(traceparent, tracestate, attemptSpan string) {
-	s.header.Traceparent, s.header.Tracestate, s.header.AttemptSpan = traceparent, tracestate, attemptSpan
-}
-
 // Size is how many events there are, and bytes of them, as far as they are durable:
 // what Info says, for who asks often.
 func (s *Stream) Size() (events, bytes uint64) {
