@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -65,6 +66,7 @@ func (g *Gateway) beginSpan(c echo.Context, route string, options ...trace.SpanS
 		return noSpan
 	}
 	r := c.Request()
+	route, _, _ = strings.Cut(route, "?") // the form of Gemini's streams
 	options = append(options, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(t.arrived), trace.WithAttributes(
 		metrics.AttrHTTPMethod.String(r.Method), metrics.AttrHTTPRoute.String(route), metrics.AttrURLScheme.String("http"),
 		metrics.AttrUserAgent.String(cut(r.UserAgent(), maxUserAgent))))
