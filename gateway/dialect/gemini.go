@@ -37,7 +37,7 @@ func (gemini) Endpoint(path string) (string, bool) {
 func geminiMethod(path string) (resource, method string) {
 	plain, err := url.PathUnescape(path)
 	colon := strings.LastIndexByte(plain, ':')
-	if err != nil || colon < strings.LastIndexByte(plain, '/') {
+	if err != nil || colon < 0 || colon < strings.LastIndexByte(plain, '/') {
 		return "", ""
 	}
 	segments := strings.Split(plain[:colon], "/")
