@@ -20,6 +20,7 @@ import (
 type recording struct {
 	simulator.Recording
 	path, request string
+	media         string // its type
 	body          []byte
 	events        [][]byte
 	whole         bool // it has its terminal event, with its blank line
@@ -40,13 +41,15 @@ func recordings(t testing.TB) []recording {
 	}
 	var out []recording
 	for _, r := range all {
-		rec := recording{Recording: r}
+		rec := recording{Recording: r, media: r.ContentType()}
 		var d dialect.Dialect
 		switch r.Dialect {
 		case "openai-chat":
 			d, rec.path, rec.request = dialect.OpenAI, chatPath, chatBody
 		case "anthropic":
 			d, rec.path, rec.request = dialect.Anthropic, messagesPath, messagesBody
+		case "gemini":
+			d, rec.path, rec.request = dialect.Gemini, geminiEventsPath, geminiBody
 		default:
 			continue
 		}
@@ -56,6 +59,9 @@ func recordings(t testing.TB) []recording {
 		rec.events = eventsOf(rec.body)
 		rec.whole = hasTerminal(d, rec)
 		out = append(out, rec)
+		if d == dialect.Gemini {
+			out = append(out, rec.asArray())
+		}
 	}
 	if len(out) == 0 {
 		t.Fatal("no recordings of the dialects")
@@ -64,8 +70,9 @@ func recordings(t testing.TB) []recording {
 }
 
 func hasTerminal(d dialect.Dialect, rec recording) bool {
-	seen := d.Observe(dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}, "text/event-stream")
-	for _, p := range dialect.NewSSE(1 << 30).Feed(rec.body) {
+	req := dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}
+	seen := d.Observe(req, rec.media)
+	for _, p := range req.Framing(rec.media, 1<<30).Feed(rec.body) {
 		if p.Whole && seen.Event(p.Data)&dialect.Terminal != 0 {
 			return true
 		}
@@ -79,6 +86,7 @@ func (r recording) script(t testing.TB, cuts ...int) simulator.Script {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Replay.Data, s.Replay.ContentType = r.body, r.media
 	return s
 }
 
@@ -102,7 +110,7 @@ func TestRecordingsAreRelayedByteForByte(t *testing.T) {
 	}
 }
 
-// tenRecordings picks those that are whole, of both dialects, the shorter first.
+// tenRecordings picks those that are whole, at most five of each dialect and form.
 func tenRecordings(t testing.TB) []recording {
 	var out []recording
 	for _, rec := range recordings(t) {
@@ -215,8 +223,11 @@ func TestProviderCutAtEveryEvent(t *testing.T) {
 }
 
 func terminalIndex(rec recording) int {
-	d, _ := dialect.Named(map[string]string{chatPath: "openai", messagesPath: "anthropic"}[rec.path])
-	seen := d.Observe(dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}, "text/event-stream")
+	d, ok := dialect.Named(map[string]string{chatPath: "openai", messagesPath: "anthropic"}[rec.path])
+	if !ok {
+		d = dialect.Gemini
+	}
+	seen := d.Observe(dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}, rec.media)
 	for i, e := range rec.events {
 		if seen.Event(e)&dialect.Terminal != 0 {
 			return i
