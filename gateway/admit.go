@@ -200,7 +200,7 @@ func sameCall(s *stream, call *call) error {
 	e := &httpError{status: http.StatusUnprocessableEntity, code: "idempotency_key_reused"}
 	switch {
 	case s.header.Fingerprint != call.header.Fingerprint:
-		e.message = "This Idempotency-Key was used for a call with another body. Use a new key for a new call."
+		e.message = "This Idempotency-Key was used for a call with another body, or of another model or method. Use a new key for a new call."
 	case s.header.Streamed != call.header.Streamed:
 		e.message = "This Idempotency-Key was used for the same call with another value of stream. Repeat the call as it was, or use a new key."
 	default:
