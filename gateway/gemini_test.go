@@ -24,12 +24,20 @@ const (
 	jsonMedia        = "application/json; charset=UTF-8"
 )
 
+// Cohere's chat.
+const (
+	coherePath = "/cohere/v2/chat"
+	cohereBody = `{"model":"command-a-03-2025","stream":true,"messages":[{"role":"user","content":"hello"}]}`
+)
+
 // geminiForms are the forms of a streamed answer of Gemini's.
 var geminiForms = map[string]string{"events": geminiEventsPath, "array": geminiArrayPath}
 
+const arraySuffix = " as an array"
+
 // asArray is a recording of events as the array that the other form has of them.
 func (r recording) asArray() recording {
-	r.File += " as an array"
+	r.File += arraySuffix
 	r.Dialect, r.path, r.media = "gemini-array", geminiArrayPath, jsonMedia
 	var payloads []string
 	for _, e := range r.events {

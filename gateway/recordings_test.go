@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +51,8 @@ func recordings(t testing.TB) []recording {
 			d, rec.path, rec.request = dialect.Anthropic, messagesPath, messagesBody
 		case "gemini":
 			d, rec.path, rec.request = dialect.Gemini, geminiEventsPath, geminiBody
+		case "cohere-v2":
+			d, rec.path, rec.request = dialect.Cohere, coherePath, cohereBody
 		default:
 			continue
 		}
@@ -70,7 +73,7 @@ func recordings(t testing.TB) []recording {
 }
 
 func hasTerminal(d dialect.Dialect, rec recording) bool {
-	req := dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}
+	req := rec.call(d)
 	seen := d.Observe(req, rec.media)
 	for _, p := range req.Framing(rec.media, 1<<30).Feed(rec.body) {
 		if p.Whole && seen.Event(p.Data)&dialect.Terminal != 0 {
@@ -80,8 +83,16 @@ func hasTerminal(d dialect.Dialect, rec recording) bool {
 	return false
 }
 
+// call is the call that the recording answers.
+func (r recording) call(d dialect.Dialect) dialect.Request {
+	path, query, _ := strings.Cut(r.path, "?")
+	endpoint, _ := d.Endpoint(path)
+	return dialect.Locate(d, dialect.Request{Endpoint: endpoint, Stream: true, Choices: 1}, path, query)
+}
+
 func (r recording) script(t testing.TB, cuts ...int) simulator.Script {
 	t.Helper()
+	r.File = strings.TrimSuffix(r.File, arraySuffix)
 	s, err := simulator.ReplayOf(r.Recording, cuts...)
 	if err != nil {
 		t.Fatal(err)
@@ -223,11 +234,11 @@ func TestProviderCutAtEveryEvent(t *testing.T) {
 }
 
 func terminalIndex(rec recording) int {
-	d, ok := dialect.Named(map[string]string{chatPath: "openai", messagesPath: "anthropic"}[rec.path])
+	d, ok := dialect.Named(map[string]string{chatPath: "openai", messagesPath: "anthropic", coherePath: "cohere"}[rec.path])
 	if !ok {
 		d = dialect.Gemini
 	}
-	seen := d.Observe(dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}, rec.media)
+	seen := d.Observe(rec.call(d), rec.media)
 	for i, e := range rec.events {
 		if seen.Event(e)&dialect.Terminal != 0 {
 			return i

@@ -81,11 +81,8 @@ func sameElements(t *testing.T, body []byte, parts []heldPart) {
 	}
 	var got []string
 	for _, p := range parts {
-		for _, c := range containers[min(len(got), len(containers)):] {
-			if strings.HasSuffix(p.data, c) {
-				got = append(got, c)
-			}
-			break
+		if n := len(got); n < len(containers) && strings.HasSuffix(p.data, containers[n]) {
+			got = append(got, containers[n])
 		}
 	}
 	if !slices.Equal(got, containers) || len(parts) < len(containers)+1 {

@@ -9,7 +9,7 @@ import (
 
 // A Dialect is one provider API as it looks on the wire. Values are stateless and may be shared.
 type Dialect interface {
-	// Name is the dialect's name in configuration: "openai", "anthropic", "gemini".
+	// Name is the dialect's name in configuration: "openai", "anthropic", "gemini", "cohere".
 	Name() string
 
 	// Endpoint tells whether a POST to path is a generating call, and which: the canonical endpoint,
@@ -37,6 +37,7 @@ var (
 	OpenAI    Dialect = openAI{}
 	Anthropic Dialect = anthropic{}
 	Gemini    Dialect = gemini{}
+	Cohere    Dialect = cohere{}
 )
 
 // Named returns the dialect of that name in configuration.
@@ -48,6 +49,8 @@ func Named(name string) (Dialect, bool) {
 		return Anthropic, true
 	case Gemini.Name():
 		return Gemini, true
+	case Cohere.Name():
+		return Cohere, true
 	}
 	return nil, false
 }
@@ -173,7 +176,7 @@ type Observer interface {
 	// provider doesn't say, or says in a way that makes no sense, is unknown. final tells that the report
 	// was seen which closes the answer: chat, the usage object of a finish chunk or behind it;
 	// Anthropic, that of the message_delta with a stop reason; Gemini, one with the last finishReason or
-	// behind it; JSON, the body's own. Without it the usage is
+	// behind it; Cohere, that of message-end; JSON, the body's own. Without it the usage is
 	// the last running one: of Anthropic the input alone, since what message_start says of output is
 	// a placeholder. The report is parsed at each call, not before.
 	Usage() (u token.Usage, final bool)

@@ -1,5 +1,5 @@
 // Package dialect knows the wire formats of the providers' APIs: OpenAI Chat Completions,
-// Anthropic Messages and Gemini's generateContent. Bytes go in; events, signs and names come out. It is pure: no I/O, no
+// Anthropic Messages, Gemini's generateContent and Cohere's chat. Bytes go in; events, signs and names come out. It is pure: no I/O, no
 // goroutines, no clock.
 //
 // A [Splitter] cuts the body of a server-sent event stream into events and changes nothing: what it

@@ -80,6 +80,9 @@ func finishes(d Dialect, event string) bool {
 	if d == Gemini {
 		return regexp.MustCompile(`"finishReason": ?"[A-Z_]+"`).MatchString(event)
 	}
+	if d == Cohere {
+		return strings.Contains(event, `"message-end"`)
+	}
 	return regexp.MustCompile(`"finish_reason": ?"[a-z_]+"`).MatchString(event)
 }
 
@@ -102,13 +105,28 @@ func TestRecordedText(t *testing.T) {
 				for _, c := range choices {
 					want = want || hasText(c.(map[string]any)["delta"])
 				}
-				want = want || geminiHasText(v["candidates"])
+				want = want || geminiHasText(v["candidates"]) || cohereHasText(v["delta"])
 				if got := o.Event([]byte(p.data))&Text != 0; got != want {
 					t.Errorf("event %d: text %v, want %v: %s", i, got, want, p.data)
 				}
 			}
 		})
 	}
+}
+
+// cohereHasText looks for generated text in a delta.
+func cohereHasText(delta any) bool {
+	d, _ := delta.(map[string]any)
+	message, _ := d["message"].(map[string]any)
+	content, _ := message["content"].(map[string]any)
+	call, _ := message["tool_calls"].(map[string]any)
+	function, _ := call["function"].(map[string]any)
+	for _, v := range []any{content["text"], content["thinking"], message["tool_plan"], function["name"], function["arguments"]} {
+		if text, _ := v.(string); text != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // geminiHasText looks for generated text in candidates.

@@ -53,6 +53,8 @@ func recordings(t testing.TB) []recording {
 			r.dialect = Anthropic
 		case "gemini":
 			r.dialect = Gemini
+		case "cohere-v2":
+			r.dialect = Cohere
 		default:
 			continue
 		}

@@ -41,6 +41,7 @@ type TextReader struct {
 	array    bool // the events are those of a JSON array
 	messages bool
 	gemini   bool
+	cohere   bool
 	gathered []byte // an event in parts, or a body
 	lost     bool
 	thought  bool
@@ -57,6 +58,7 @@ func NewTextReader(d Dialect, req Request, contentType string) *TextReader {
 		array:    !req.SSE(contentType) && req.array(),
 		messages: d == Anthropic,
 		gemini:   d == Gemini,
+		cohere:   d == Cohere,
 		called:   make(map[TextPart]string),
 	}
 }
@@ -121,6 +123,10 @@ func (r *TextReader) read(text []byte, emit func(TextPart, []byte)) {
 		for i, candidate := range o.list("candidates") {
 			r.geminiCandidate(i, newObject(candidate))
 		}
+	case r.cohere && r.sse:
+		r.cohereMessage(int(o.count("index").Or(0)), o.object("delta").object("message"))
+	case r.cohere:
+		r.cohereMessage(0, o.object("message"))
 	case r.messages && r.sse:
 		r.messageEvent(o)
 	case r.messages:

@@ -9,7 +9,7 @@ import (
 )
 
 func TestNamed(t *testing.T) {
-	for _, d := range []Dialect{OpenAI, Anthropic, Gemini} {
+	for _, d := range []Dialect{OpenAI, Anthropic, Gemini, Cohere} {
 		if got, ok := Named(d.Name()); !ok || got != d {
 			t.Errorf("Named(%q) is %v, %v", d.Name(), got, ok)
 		}
@@ -81,6 +81,7 @@ func TestError(t *testing.T) {
 		{Gemini, Error{Status: 503}, `{"error":{"code":503,"message":"Service Unavailable","status":"UNAVAILABLE"}}`},
 		{Gemini, Error{Status: 410, Message: "m"}, `{"error":{"code":410,"message":"m","status":"NOT_FOUND"}}`},
 		{Gemini, Error{Status: 500, Type: "T", Message: "m"}, `{"error":{"code":500,"message":"m","status":"T"}}`},
+		{Cohere, Error{Status: 422, Code: "c", Message: "m"}, `{"message":"m"}`},
 		{Anthropic, Error{Status: 502, Type: "t", Message: "m"}, `{"type":"error","error":{"type":"t","message":"m"},"request_id":null}`},
 	} {
 		contentType, body := test.dialect.Error(test.err)

@@ -54,7 +54,7 @@ type member struct {
 
 var members = []member{
 	{"base_url", "http://host or https://host", setBaseURL},
-	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialect.Gemini.Name(), dialectNone}), setDialect},
+	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialect.Gemini.Name(), dialect.Cohere.Name(), dialectNone}), setDialect},
 	{"on_cancel", orList([]string{string(gateway.BillingStops), string(gateway.BilledInFull), string(gateway.Unknown)}), setOnCancel},
 	{"include_usage", "true or false", setIncludeUsage},
 	{"propagate_trace", "true or false", setPropagateTrace},

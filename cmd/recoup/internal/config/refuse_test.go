@@ -136,7 +136,7 @@ recoup.yaml:4: providers.recoup: "recoup" can't be a provider's name: paths that
 recoup.yaml:5: providers.new: has no base_url: want http://host or https://host
     5 |   new: {dialect: openai}
       |   ^
-recoup.yaml:6: providers.gemini.dialect: "google" is no dialect: want openai, anthropic, gemini or none
+recoup.yaml:6: providers.gemini.dialect: "google" is no dialect: want openai, anthropic, gemini, cohere or none
     6 |   gemini: {dialect: google}
       |                     ^
 recoup.yaml:7: unknown key "dialekt": did you mean "dialect"?
