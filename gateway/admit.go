@@ -90,6 +90,7 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	if err != nil {
 		return nil, requestError(err)
 	}
+	req = dialect.Locate(p.Dialect, req, path, r.URL.RawQuery)
 	canonical, err := dialect.Canonical(body)
 	if err != nil {
 		return nil, badRequest("invalid_json", "The request body is not valid JSON: %v.", err)
@@ -105,12 +106,12 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	call := &call{provider: p, path: path, body: body, request: req}
 	h := &call.header
 	h.Principal = g.hash.principal(r)
-	h.Fingerprint = g.hash.sum("fingerprint", h.Principal.String(), p.Name, endpoint,
+	h.Fingerprint = g.hash.sum("fingerprint", h.Principal.String(), p.Name, req.Address(),
 		r.Header.Get("Anthropic-Version"), strings.Join(r.Header.Values("Anthropic-Beta"), ","), string(canonical))
 	if key := ownHeader(r.Header, "Idempotency-Key"); key != "" && cfg.Resume != ResumeOff {
 		h.Key = g.hash.sum("key", h.Principal.String(), key)
 	}
-	h.Provider, h.Dialect, h.Endpoint, h.Model = p.Name, p.Dialect.Name(), endpoint, req.Model
+	h.Provider, h.Dialect, h.Endpoint, h.Model = p.Name, p.Dialect.Name(), req.Endpoint, req.Model
 	h.Streamed, h.Choices, h.Tags = req.Stream, req.Choices, t
 	h.BodyBytes, h.MaxTokens, h.ServiceTier = int64(len(body)), req.MaxTokens, req.ServiceTier
 	h.Traceparent, h.Tracestate = traceOf(r.Header)
@@ -200,7 +201,7 @@ func sameCall(s *stream, call *call) error {
 	e := &httpError{status: http.StatusUnprocessableEntity, code: "idempotency_key_reused"}
 	switch {
 	case s.header.Fingerprint != call.header.Fingerprint:
-		e.message = "This Idempotency-Key was used for a call with another body. Use a new key for a new call."
+		e.message = "This Idempotency-Key was used for a call with another body, or of another model or method. Use a new key for a new call."
 	case s.header.Streamed != call.header.Streamed:
 		e.message = "This Idempotency-Key was used for the same call with another value of stream. Repeat the call as it was, or use a new key."
 	default:

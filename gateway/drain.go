@@ -83,8 +83,9 @@ func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
 	call.body, call.plain = nil, nil // sent
 	removeHopByHop(resp.Header)
 	resp.Header.Del("Set-Cookie") // a credential, of sorts: it is not ours to keep
-	sse := call.request.SSE(resp.Header.Get("Content-Type"))
-	if sse {
+	contentType := resp.Header.Get("Content-Type")
+	framing := call.request.Framing(contentType, maxPart)
+	if framing != nil {
 		// Interrupted, a body of a known length would look complete if that is
 		// reached; and keepalives would not fit into it.
 		resp.Header.Del("Content-Length")
@@ -97,10 +98,10 @@ func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
 	if ok {
 		g.answered(pair{s.header.Provider, g.label(s.header.Provider, s.header.Model)})
 	}
-	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, sse: sse, timing: x.timing, seen: call.provider.Dialect.Observe(call.request, resp.Header.Get("Content-Type"))}
-	a.json = !sse && isJSON(resp.Header.Get("Content-Type"))
-	if ok && plain && sse {
-		a.events = dialect.NewSSE(maxPart)
+	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, streamed: framing != nil, timing: x.timing, seen: call.provider.Dialect.Observe(call.request, contentType)}
+	a.json = isJSON(contentType)
+	if ok && plain {
+		a.events = framing
 	}
 	e := a.read(body, x.idle)
 	e.ResponseID, e.Model = a.seen.ResponseID(), a.seen.Model()
@@ -142,17 +143,17 @@ func storeFailed(err error) streamlog.End {
 
 // answer is a response body on its way into the log.
 type answer struct {
-	gw     *Gateway
-	stream *stream
-	ok     bool              // the status says success
-	opaque bool              // in a content coding that the gateway can't read
-	sse    bool              // the body is a stream of events, or was to be
-	json   bool              // the body says that it is JSON
-	events *dialect.Splitter // nil: the body is no stream of events
-	seen   dialect.Observer
-	batch  []streamlog.Event
-	inPart bool   // the last part's event goes on
-	held   []byte // the newest read of a body that is no stream of events: it may be the last
+	gw       *Gateway
+	stream   *stream
+	ok       bool            // the status says success
+	opaque   bool            // in a content coding that the gateway can't read
+	streamed bool            // the body is a stream of events, or was to be
+	json     bool            // the body says that it is JSON
+	events   dialect.Framing // nil: the body is no stream of events
+	seen     dialect.Observer
+	batch    []streamlog.Event
+	inPart   bool   // the last part's event goes on
+	held     []byte // the newest read of a body that is no stream of events: it may be the last
 
 	complete bool // the terminal event is in the log
 	failed   bool // a failure event is
@@ -193,8 +194,8 @@ func (a *answer) verdict(err error) streamlog.End {
 	case a.complete:
 		return streamlog.End{State: streamlog.Completed, Clean: true}
 	case a.failed:
-		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: "the provider sent an error in its answer", Clean: whole && a.json}
-	case a.ok && a.opaque && a.sse && whole:
+		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: "the provider sent an error in its answer", Clean: whole && a.json && (a.events == nil || a.seen.Whole())}
+	case a.ok && a.opaque && a.streamed && whole:
 		return streamlog.End{State: streamlog.Interrupted, Cause: causeUpstream, Detail: "the provider used a content coding that it was not asked for, so nobody can tell whether the answer is whole"}
 	case !a.ok:
 		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: "the provider answered with an error", Clean: whole}
@@ -255,7 +256,7 @@ func (a *answer) finish(whole bool) error {
 			return nil
 		}
 		a.look(a.held)
-		a.complete = whole && a.ok && !a.failed && !(a.opaque && a.sse) && (a.opaque || !a.json || a.seen.Whole())
+		a.complete = whole && a.ok && !a.failed && !(a.opaque && a.streamed) && (a.opaque || !a.json || a.seen.Whole())
 		a.batch = append(a.batch, streamlog.Event{Data: a.held, Text: true, Terminal: a.complete})
 		return a.store()
 	}
@@ -293,7 +294,7 @@ func (a *answer) timed() {
 		a.timing.first = now.Sub(a.timing.sent)
 		span := s.attempt.SpanContext()
 		metrics.Observe(a.gw.metrics.TimeToFirstEvent.WithLabelValues(s.header.Provider, atUpstream), now.Sub(s.header.Accepted).Seconds(), span)
-		if !a.sse {
+		if !a.streamed {
 			break
 		}
 		a.interval = a.gw.metrics.InterEvent.WithLabelValues(s.header.Provider, atUpstream)

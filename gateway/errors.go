@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -100,8 +101,12 @@ func dialectOf(c echo.Context) dialect.Dialect {
 	if d, ok := c.Get(dialectKey).(dialect.Dialect); ok && d != nil {
 		return d
 	}
-	if c.Request().Header.Get("Anthropic-Version") != "" {
+	h := c.Request().Header
+	switch {
+	case h.Get("Anthropic-Version") != "":
 		return dialect.Anthropic
+	case h.Get("X-Goog-Api-Key") != "" || strings.HasPrefix(c.Request().URL.Path, "/v1beta"):
+		return dialect.Gemini
 	}
 	return dialect.OpenAI
 }

@@ -78,6 +78,8 @@ func newSite(t testing.TB, opts ...option) *site {
 	s.config.Providers = map[string]gateway.Provider{
 		"openai":    {Name: "openai", BaseURL: base, Dialect: dialect.OpenAI, OnCancel: gateway.BillingStops, IncludeUsage: true},
 		"anthropic": {Name: "anthropic", BaseURL: base, Dialect: dialect.Anthropic, OnCancel: gateway.BillingStops, IncludeUsage: true},
+		"gemini":    {Name: "gemini", BaseURL: base, Dialect: dialect.Gemini, OnCancel: gateway.BilledInFull},
+		"cohere":    {Name: "cohere", BaseURL: base, Dialect: dialect.Cohere, OnCancel: gateway.Unknown},
 		"full":      {Name: "full", BaseURL: base, Dialect: dialect.OpenAI, OnCancel: gateway.BilledInFull, IncludeUsage: true},
 	}
 	for _, o := range opts {

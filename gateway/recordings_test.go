@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 type recording struct {
 	simulator.Recording
 	path, request string
+	media         string // its type
 	body          []byte
 	events        [][]byte
 	whole         bool // it has its terminal event, with its blank line
@@ -40,13 +42,17 @@ func recordings(t testing.TB) []recording {
 	}
 	var out []recording
 	for _, r := range all {
-		rec := recording{Recording: r}
+		rec := recording{Recording: r, media: r.ContentType()}
 		var d dialect.Dialect
 		switch r.Dialect {
 		case "openai-chat":
 			d, rec.path, rec.request = dialect.OpenAI, chatPath, chatBody
 		case "anthropic":
 			d, rec.path, rec.request = dialect.Anthropic, messagesPath, messagesBody
+		case "gemini":
+			d, rec.path, rec.request = dialect.Gemini, geminiEventsPath, geminiBody
+		case "cohere-v2":
+			d, rec.path, rec.request = dialect.Cohere, coherePath, cohereBody
 		default:
 			continue
 		}
@@ -56,6 +62,9 @@ func recordings(t testing.TB) []recording {
 		rec.events = eventsOf(rec.body)
 		rec.whole = hasTerminal(d, rec)
 		out = append(out, rec)
+		if d == dialect.Gemini {
+			out = append(out, rec.asArray())
+		}
 	}
 	if len(out) == 0 {
 		t.Fatal("no recordings of the dialects")
@@ -64,8 +73,9 @@ func recordings(t testing.TB) []recording {
 }
 
 func hasTerminal(d dialect.Dialect, rec recording) bool {
-	seen := d.Observe(dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}, "text/event-stream")
-	for _, p := range dialect.NewSSE(1 << 30).Feed(rec.body) {
+	req := rec.call(d)
+	seen := d.Observe(req, rec.media)
+	for _, p := range req.Framing(rec.media, 1<<30).Feed(rec.body) {
 		if p.Whole && seen.Event(p.Data)&dialect.Terminal != 0 {
 			return true
 		}
@@ -73,12 +83,21 @@ func hasTerminal(d dialect.Dialect, rec recording) bool {
 	return false
 }
 
+// call is the call that the recording answers.
+func (r recording) call(d dialect.Dialect) dialect.Request {
+	path, query, _ := strings.Cut(r.path, "?")
+	endpoint, _ := d.Endpoint(path)
+	return dialect.Locate(d, dialect.Request{Endpoint: endpoint, Stream: true, Choices: 1}, path, query)
+}
+
 func (r recording) script(t testing.TB, cuts ...int) simulator.Script {
 	t.Helper()
+	r.File = strings.TrimSuffix(r.File, arraySuffix)
 	s, err := simulator.ReplayOf(r.Recording, cuts...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Replay.Data, s.Replay.ContentType = r.body, r.media
 	return s
 }
 
@@ -102,7 +121,7 @@ func TestRecordingsAreRelayedByteForByte(t *testing.T) {
 	}
 }
 
-// tenRecordings picks those that are whole, of both dialects, the shorter first.
+// tenRecordings picks those that are whole, at most five of each dialect and form.
 func tenRecordings(t testing.TB) []recording {
 	var out []recording
 	for _, rec := range recordings(t) {
@@ -215,8 +234,11 @@ func TestProviderCutAtEveryEvent(t *testing.T) {
 }
 
 func terminalIndex(rec recording) int {
-	d, _ := dialect.Named(map[string]string{chatPath: "openai", messagesPath: "anthropic"}[rec.path])
-	seen := d.Observe(dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}, "text/event-stream")
+	d, ok := dialect.Named(map[string]string{chatPath: "openai", messagesPath: "anthropic", coherePath: "cohere"}[rec.path])
+	if !ok {
+		d = dialect.Gemini
+	}
+	seen := d.Observe(rec.call(d), rec.media)
 	for i, e := range rec.events {
 		if seen.Event(e)&dialect.Terminal != 0 {
 			return i

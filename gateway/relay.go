@@ -342,10 +342,11 @@ func (cn *connection) wait(c echo.Context, w io.Writer, rc *http.ResponseControl
 }
 
 // keepalives ticks twice per keepalive interval, if this response may have
-// keepalives at all: they belong to event streams.
+// keepalives at all: they belong to event streams, of dialects that have any.
 func (cn *connection) keepalives(head *streamlog.Head) (<-chan time.Time, func()) {
 	interval := cn.stream.gw.cfg().Keepalive
-	if interval == 0 || !isEventStream(cn.stream.header.Streamed, head) {
+	d, _ := dialect.Named(cn.stream.header.Dialect)
+	if interval == 0 || d == nil || len(d.Keepalive()) == 0 || !isEventStream(cn.stream.header.Streamed, head) {
 		return nil, func() {}
 	}
 	t := time.NewTicker(max(interval/2, time.Millisecond))

@@ -194,7 +194,10 @@ func TestErrorEvent(t *testing.T) {
 // TestGatewayErrors: the gateway's own refusals have the dialect's shape, say
 // what to do, and cost nothing.
 func TestGatewayErrors(t *testing.T) {
-	s := newSite(t, func(s *site) { s.config.MaxBodyBytes = 1000 })
+	s := newSite(t, func(s *site) {
+		s.config.MaxBodyBytes = 1000
+		delete(s.config.Providers, "gemini")
+	})
 	for _, c := range []struct {
 		status             int
 		method, path, body string
@@ -207,7 +210,7 @@ func TestGatewayErrors(t *testing.T) {
 		{413, "POST", chatPath, `{"model":"` + strings.Repeat("x", 1000) + `"}`, "request_too_large"},
 		{404, "POST", "/nobody/v1/chat/completions", chatBody, "unknown_provider"},
 		{404, "GET", "/recoup/nothing", "", "not_found"},
-		{404, "POST", "/v1beta/models/x:generateContent", "{}", "unknown_provider"},
+		{404, "POST", "/v1/models/x:generateContent", "{}", "unknown_provider"},
 		{400, "GET", "/recoup/streams?limit=0", "", "invalid_limit"},
 		{400, "GET", "/recoup/streams?state=odd", "", "invalid_state"},
 		{400, "GET", "/recoup/streams?cursor=odd", "", "invalid_cursor"},

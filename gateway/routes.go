@@ -72,6 +72,21 @@ var geminiMethods = []string{
 	"generateAnswer", "predict", "predictLongRunning",
 }
 
+// googleVersions are the first segments of paths that only Google's APIs have,
+// the last of them Vertex.
+var googleVersions = []string{"v1beta", "v1alpha", "v1beta1"}
+
+// googleResource reports whether a path under /v1 may be of something that one of
+// Gemini's methods is called on; at Vertex it is in a project or a publisher's.
+func googleResource(path string) bool {
+	for _, prefix := range []string{"/v1/models/", "/v1/tunedModels/", "/v1/projects/", "/v1/publishers/"} {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // route finds the provider that a request is for, and the path to send there.
 func route(providers map[string]Provider, r *http.Request) (Provider, string, error) {
 	path := r.URL.EscapedPath()
@@ -83,7 +98,10 @@ func route(providers map[string]Provider, r *http.Request) (Provider, string, er
 		return p, "/" + rest, nil
 	}
 	switch {
-	case first == "v1beta" || first == "v1alpha":
+	case slices.Contains(googleVersions, first):
+		for strings.HasPrefix(path, "/"+first+"/"+first+"/") {
+			path = strings.TrimPrefix(path, "/"+first)
+		}
 		return provider(providers, "gemini", path)
 	case first == "v1":
 		for strings.HasPrefix(path, "/v1/v1/") {
@@ -98,7 +116,7 @@ func route(providers map[string]Provider, r *http.Request) (Provider, string, er
 	switch {
 	case strings.HasPrefix(path, "/v1/messages"), r.Header.Get("Anthropic-Version") != "":
 		return provider(providers, "anthropic", path)
-	case strings.HasPrefix(path, "/v1/models/") && slices.Contains(geminiMethods, path[strings.LastIndexByte(path, ':')+1:]):
+	case googleResource(path) && slices.Contains(geminiMethods, path[strings.LastIndexByte(path, ':')+1:]):
 		return provider(providers, "gemini", path)
 	}
 	return provider(providers, "openai", path)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -72,6 +73,7 @@ func (g *Gateway) beginSpan(c echo.Context, route string, options ...trace.SpanS
 	if !slices.Contains(methods, method) {
 		method, name = "_OTHER", "HTTP" // as the conventions have it: anybody can invent one
 	}
+	route, _, _ = strings.Cut(route, "?") // the form of Gemini's streams
 	options = append(options, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(t.arrived), trace.WithAttributes(
 		metrics.AttrHTTPMethod.String(method), metrics.AttrHTTPRoute.String(route), metrics.AttrURLScheme.String("http"),
 		metrics.AttrUserAgent.String(metrics.Text(r.UserAgent(), maxUserAgent))))

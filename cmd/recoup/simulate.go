@@ -24,7 +24,7 @@ func newSimulateCommand() *cobra.Command {
 		Short: "Run a simulated provider, to try the gateway without a key",
 		Long: `Run a simulated provider, to try the gateway without a key, until SIGTERM or SIGINT.
 
-It speaks OpenAI Chat Completions and Anthropic Messages, streamed and not, and
+It speaks OpenAI Chat Completions, Anthropic Messages and Gemini, streamed and not, and
 takes any key. Its own bill is at /simulator/bill.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

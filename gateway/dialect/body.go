@@ -123,7 +123,7 @@ func (b *body) child(parent node, key []byte) node {
 			return bodyUsage
 		case "choices":
 			return bodyChoices
-		case "stop_reason":
+		case "stop_reason", "finish_reason":
 			return bodyFinish
 		}
 	}

@@ -9,11 +9,11 @@ import (
 
 // A Dialect is one provider API as it looks on the wire. Values are stateless and may be shared.
 type Dialect interface {
-	// Name is the dialect's name in configuration: "openai", "anthropic".
+	// Name is the dialect's name in configuration: "openai", "anthropic", "gemini", "cohere".
 	Name() string
 
 	// Endpoint tells whether a POST to path is a generating call, and which: the canonical endpoint,
-	// "/v1/chat/completions" or "/v1/messages". The path is the one that goes to the provider,
+	// "/v1/chat/completions", "/v1/messages" or "/v1beta/models/{model}:generateContent". The path is the one that goes to the provider,
 	// without its query; any prefix before the endpoint's own segments is allowed.
 	Endpoint(path string) (endpoint string, ok bool)
 
@@ -28,7 +28,7 @@ type Dialect interface {
 	Error(e Error) (contentType string, body []byte)
 
 	// Keepalive is what can be written between two events of an SSE answer without any client
-	// noticing. The caller owns the slice.
+	// noticing, empty if that is nothing. The caller owns the slice.
 	Keepalive() []byte
 }
 
@@ -36,6 +36,8 @@ type Dialect interface {
 var (
 	OpenAI    Dialect = openAI{}
 	Anthropic Dialect = anthropic{}
+	Gemini    Dialect = gemini{}
+	Cohere    Dialect = cohere{}
 )
 
 // Named returns the dialect of that name in configuration.
@@ -45,19 +47,71 @@ func Named(name string) (Dialect, bool) {
 		return OpenAI, true
 	case Anthropic.Name():
 		return Anthropic, true
+	case Gemini.Name():
+		return Gemini, true
+	case Cohere.Name():
+		return Cohere, true
 	}
 	return nil, false
 }
 
 // A Request is what the gateway knows of a generating call.
 type Request struct {
-	Endpoint     string // canonical, as from Dialect.Endpoint
+	Endpoint     string // canonical, as from Dialect.Endpoint; behind Locate with the form of its stream
 	Model        string // as the client named it; empty where it is not in the body
-	Stream       bool   // the client asked for server-sent events
+	Stream       bool   // the client asked for a stream
 	Choices      int    // n: how many answers were asked for, at least 1
 	IncludeUsage *bool  // stream_options.include_usage; nil where absent or null
 	MaxTokens    int64  // the most output tokens asked for, of each choice; 0 where unknown
 	ServiceTier  string // as asked for; empty where it was not
+
+	located bool // the model is from the URL
+}
+
+// A locator is a dialect whose calls say in their URL what others say in the body.
+type locator interface {
+	Locate(req Request, path, query string) Request
+}
+
+// Locate adds to what Parse read of a call of d what the URL says of it: Gemini's model, and the form
+// of its streams. The path is that which Endpoint was asked of, escaped; the query is raw.
+func Locate(d Dialect, req Request, path, query string) Request {
+	if l, ok := d.(locator); ok {
+		return l.Locate(req, path, query)
+	}
+	return req
+}
+
+// Address tells calls with the same body apart: by their endpoint, and by the model where the body
+// doesn't name it.
+func (r Request) Address() string {
+	if r.located {
+		return r.Endpoint + " " + r.Model
+	}
+	return r.Endpoint
+}
+
+// array tells whether a JSON answer to r is an array that comes by and by.
+func (r Request) array() bool {
+	return r.Stream && (r.Endpoint == endpointGeminiStream || r.Endpoint == endpointGeminiSSE)
+}
+
+// A Framing cuts the body of an answer into events, as a Splitter does.
+type Framing interface {
+	Feed(p []byte) []Part
+	Flush() []Part
+}
+
+// Framing returns what cuts an answer to r with this Content-Type into events, in parts of maxPart bytes
+// at most; nil if it is no stream.
+func (r Request) Framing(contentType string, maxPart int) Framing {
+	switch {
+	case r.SSE(contentType):
+		return NewSSE(maxPart)
+	case r.array():
+		return NewArray(maxPart)
+	}
+	return nil
 }
 
 // SSE tells whether an answer to r with this Content-Type is a stream of server-sent events. A type
@@ -74,7 +128,7 @@ func (r Request) SSE(contentType string) bool {
 	case media == "application/json", strings.HasSuffix(media, "+json"):
 		return false
 	}
-	return r.Stream
+	return r.Stream && r.Endpoint != endpointGeminiStream
 }
 
 // A Sign says what an event means for the answer. Signs are bits: a finish chunk may carry text.
@@ -90,7 +144,7 @@ const (
 
 // An Observer reads one attempt's answer in order. It is not safe for concurrent use.
 //
-// For an SSE answer, each event is given whole to Event, or in parts to Large. For an answer in one
+// For a stream, each event is given whole to Event, or in parts to Large. For an answer in one
 // JSON body, each read is given to Event: it signs Failure with the read that shows an error at the
 // top, and never Terminal, since what completes such an answer is its last byte, which only the reader
 // knows; Whole then tells whether the JSON was all there.
@@ -105,7 +159,7 @@ type Observer interface {
 	Large(part []byte, first, last bool) Sign
 
 	// Whole tells whether what was read of a JSON body is exactly one JSON value. Of an SSE answer
-	// it tells nothing: it is true.
+	// it tells nothing: it is true. Of a stream in one JSON array it tells whether the array has ended.
 	Whole() bool
 
 	// ResponseID is the provider's id of the answer, empty until it was seen.
@@ -121,7 +175,8 @@ type Observer interface {
 	// Usage is what the attempt reported so far, in normal form; the zero Usage if nothing. What a
 	// provider doesn't say, or says in a way that makes no sense, is unknown. final tells that the report
 	// was seen which closes the answer: chat, the usage object of a finish chunk or behind it;
-	// Anthropic, that of the message_delta with a stop reason; JSON, the body's own. Without it the usage is
+	// Anthropic, that of the message_delta with a stop reason; Gemini, one with the last finishReason or
+	// behind it; Cohere, that of message-end; JSON, the body's own. Without it the usage is
 	// the last running one: of Anthropic the input alone, since what message_start says of output is
 	// a placeholder. The report is parsed at each call, not before.
 	Usage() (u token.Usage, final bool)

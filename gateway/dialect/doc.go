@@ -1,9 +1,10 @@
-// Package dialect knows the wire formats of the providers' APIs: OpenAI Chat Completions and
-// Anthropic Messages. Bytes go in; events, signs and names come out. It is pure: no I/O, no
+// Package dialect knows the wire formats of the providers' APIs: OpenAI Chat Completions,
+// Anthropic Messages, Gemini's generateContent and Cohere's chat. Bytes go in; events, signs and names come out. It is pure: no I/O, no
 // goroutines, no clock.
 //
 // A [Splitter] cuts the body of a server-sent event stream into events and changes nothing: what it
-// hands out, joined, is what it was fed. An [Observer] reads the events of one attempt and says of
+// hands out, joined, is what it was fed; an [ArraySplitter] does so with a JSON array that comes by and by, and
+// [Request.Framing] says which of them an answer needs. An [Observer] reads the events of one attempt and says of
 // each what it means for the answer: that it completes it, that the provider failed, that it
 // carries text; and in the end what usage the provider reported, in normal form. A [Dialect] holds the rest:
 // which calls generate, what a call asks for, and the shape of the gateway's own errors and keepalives.
@@ -15,7 +16,7 @@
 //
 // What it guarantees:
 //
-//   - The cuts of a Splitter and the signs of an Observer depend on the bytes alone, never on how
+//   - The cuts of a Splitter, or an ArraySplitter, and the signs of an Observer depend on the bytes alone, never on how
 //     the reads cut them.
 //   - A sign is decided by the place of a member in the JSON, never by a likeness in the text:
 //     an answer that quotes a finish chunk, or a tool that has an argument of that name, fools no one.

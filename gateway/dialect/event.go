@@ -21,9 +21,9 @@ type facts struct {
 	kind    messageKind // Anthropic: the data's type
 	failure bool        // the data says that the provider failed
 	object  bool        // it carries a tool's arguments as an object
-	done    bool        // chat: it is "[DONE]"
+	done    bool        // chat: it is "[DONE]"; Gemini: the prompt was blocked
 
-	// Chat: how many choices began in the last list of them, how many ended in all, the one that
+	// Chat, and Gemini with its candidates: how many choices began in the last list of them, how many ended in all, the one that
 	// began last, and the one that ended first.
 	begun, closed int32
 	choice, first choice

@@ -77,6 +77,12 @@ func finishes(d Dialect, event string) bool {
 	if d == Anthropic {
 		return strings.Contains(event, `"message_stop"`)
 	}
+	if d == Gemini {
+		return regexp.MustCompile(`"finishReason": ?"[A-Z_]+"`).MatchString(event)
+	}
+	if d == Cohere {
+		return strings.Contains(event, `"message-end"`)
+	}
 	return regexp.MustCompile(`"finish_reason": ?"[a-z_]+"`).MatchString(event)
 }
 
@@ -99,12 +105,55 @@ func TestRecordedText(t *testing.T) {
 				for _, c := range choices {
 					want = want || hasText(c.(map[string]any)["delta"])
 				}
+				want = want || geminiHasText(v["candidates"]) || cohereHasText(v["delta"])
 				if got := o.Event([]byte(p.data))&Text != 0; got != want {
 					t.Errorf("event %d: text %v, want %v: %s", i, got, want, p.data)
 				}
 			}
 		})
 	}
+}
+
+// cohereHasText looks for generated text in a delta.
+func cohereHasText(delta any) bool {
+	d, _ := delta.(map[string]any)
+	message, _ := d["message"].(map[string]any)
+	content, _ := message["content"].(map[string]any)
+	call, _ := message["tool_calls"].(map[string]any)
+	function, _ := call["function"].(map[string]any)
+	for _, v := range []any{content["text"], content["thinking"], message["tool_plan"], function["name"], function["arguments"]} {
+		if text, _ := v.(string); text != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// geminiHasText looks for generated text in candidates.
+func geminiHasText(candidates any) bool {
+	list, _ := candidates.([]any)
+	for _, c := range list {
+		content, _ := c.(map[string]any)["content"].(map[string]any)
+		parts, _ := content["parts"].([]any)
+		for _, p := range parts {
+			part, _ := p.(map[string]any)
+			if text, _ := part["text"].(string); text != "" {
+				return true
+			}
+			call, _ := part["functionCall"].(map[string]any)
+			args, _ := call["args"].(map[string]any)
+			if name, _ := call["name"].(string); name != "" || len(args) > 0 {
+				return true
+			}
+			pieces, _ := call["partialArgs"].([]any)
+			for _, piece := range pieces {
+				if text, _ := piece.(map[string]any)["stringValue"].(string); text != "" {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // hasText looks for a filled member that holds generated text, at any depth of a delta.

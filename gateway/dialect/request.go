@@ -44,25 +44,34 @@ type parse struct {
 // parseRequest reads a body. Only a Chat Completions call has n and stream_options.
 func parseRequest(endpoint string, body []byte) (Request, error) {
 	p := &parse{req: Request{Endpoint: endpoint, Choices: 1}}
-	var json scanner
-	json.reset()
-	json.feed(body, p)
-	switch whole := json.end(p); {
-	case json.deep:
-		return Request{}, &BadRequest{Message: fmt.Sprintf("The request body is nested more than %d levels deep. Flatten it.", maxDepth)}
-	case len(body) == 0:
-		return Request{}, &BadRequest{Message: "The request body is empty. Send a JSON object."}
-	case !whole:
-		return Request{}, &BadRequest{Message: "The request body is not valid JSON. Send one whole JSON object."}
-	case !p.object:
-		return Request{}, &BadRequest{Message: "The request body is not a JSON object. Send an object with the members of the call."}
-	case p.err != nil:
+	if err := checkBody(body, p, &p.object); err != nil {
+		return Request{}, err
+	}
+	if p.err != nil {
 		return Request{}, p.err
 	}
 	if p.req.MaxTokens = p.maxTokens; p.maxCompletion > 0 {
 		p.req.MaxTokens = p.maxCompletion
 	}
 	return p.req, nil
+}
+
+// checkBody has w watch a body, and refuses one that is no JSON object; w sets object if it is.
+func checkBody(body []byte, w watcher, object *bool) error {
+	var json scanner
+	json.reset()
+	json.feed(body, w)
+	switch whole := json.end(w); {
+	case json.deep:
+		return &BadRequest{Message: fmt.Sprintf("The request body is nested more than %d levels deep. Flatten it.", maxDepth)}
+	case len(body) == 0:
+		return &BadRequest{Message: "The request body is empty. Send a JSON object."}
+	case !whole:
+		return &BadRequest{Message: "The request body is not valid JSON. Send one whole JSON object."}
+	case !*object:
+		return &BadRequest{Message: "The request body is not a JSON object. Send an object with the members of the call."}
+	}
+	return nil
 }
 
 func (p *parse) child(parent node, key []byte) node {

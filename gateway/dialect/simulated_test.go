@@ -53,28 +53,32 @@ func ask(t *testing.T, script simulator.Script, path, body string, lost int) att
 		t.Fatal(err)
 	}
 	a := attempt{t: t, dialect: dialect.OpenAI, media: resp.Header.Get("Content-Type"), texts: map[dialect.TextPart]string{}}
-	if path == "/v1/messages" {
+	switch {
+	case path == "/v1/messages":
 		a.dialect = dialect.Anthropic
+	case strings.HasPrefix(path, "/v1beta/"):
+		a.dialect = dialect.Gemini
 	}
-	endpoint, _ := a.dialect.Endpoint(path)
+	endpoint, _ := a.dialect.Endpoint(call.URL.Path)
 	req, err := a.dialect.Parse(endpoint, []byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}
+	req = dialect.Locate(a.dialect, req, call.URL.Path, call.URL.RawQuery)
 	a.observer = a.dialect.Observe(req, a.media)
 	a.text = dialect.NewTextReader(a.dialect, req, a.media)
 	if err := sim.WaitEnded(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	a.bill = sim.Bill()[0]
-	a.read(answer, req.SSE(a.media), lost)
+	a.read(answer, req.Framing(a.media, 0), lost)
 	return a
 }
 
-func (a *attempt) read(answer []byte, sse bool, lost int) {
+func (a *attempt) read(answer []byte, framing dialect.Framing, lost int) {
 	var events [][]byte
-	if sse {
-		for _, p := range dialect.NewSSE(0).Feed(answer) {
+	if framing != nil {
+		for _, p := range framing.Feed(answer) {
 			events = append(events, p.Data)
 		}
 	} else {

@@ -27,10 +27,7 @@ type Part struct {
 // line that did end in a bare "\r" the event comes at once, and a "\n" that follows nevertheless
 // belongs to the next block.
 type Splitter struct {
-	max   int
-	carry []byte // the start of the event that was not handed out yet
-	spare []byte // the buffer behind the last part that carry was handed out as
-	parts []Part
+	pieces
 
 	text  bool // the current line has bytes
 	body  bool // the current event has a line with bytes
@@ -39,13 +36,21 @@ type Splitter struct {
 	blank bool // that "\r" ends the blank line of an event
 }
 
+// pieces are what a body is cut into.
+type pieces struct {
+	max   int
+	carry []byte // the start of the event that was not handed out yet
+	spare []byte // the buffer behind the last part that carry was handed out as
+	parts []Part
+}
+
 // NewSSE returns a Splitter that hands out events larger than maxPart bytes in parts of maxPart
 // bytes; at or below 0 that is 1 MiB.
 func NewSSE(maxPart int) *Splitter {
 	if maxPart <= 0 {
 		maxPart = defaultMaxPart
 	}
-	return &Splitter{max: maxPart}
+	return &Splitter{pieces: pieces{max: maxPart}}
 }
 
 // Feed takes the next bytes of the body and returns the parts that they complete. p is needed only
@@ -67,6 +72,7 @@ func (s *Splitter) Feed(p []byte) []Part {
 			}
 			if s.blank {
 				s.cut(p[start:i])
+				s.body = false
 				start = i
 			}
 			continue
@@ -98,6 +104,7 @@ func (s *Splitter) Feed(p []byte) []Part {
 		}
 		if blank {
 			s.cut(p[start:i])
+			s.body = false
 			start = i
 		}
 	}
@@ -112,22 +119,21 @@ func (s *Splitter) Flush() []Part {
 	if len(s.carry) > 0 {
 		s.parts = append(s.parts, Part{Data: s.carry, Whole: s.cr && s.blank})
 	}
-	*s = Splitter{max: s.max, parts: s.parts}
+	*s = Splitter{pieces: pieces{max: s.max, parts: s.parts}}
 	return s.parts
 }
 
 // cut ends the event with rest, which follows what is carried.
-func (s *Splitter) cut(rest []byte) {
+func (s *pieces) cut(rest []byte) {
 	rest = s.overflow(rest)
 	if len(s.carry) > 0 {
 		rest = s.take(rest)
 	}
 	s.parts = append(s.parts, Part{Data: rest, Whole: true})
-	s.body = false
 }
 
 // keep saves rest, the start of an event, for the next Feed.
-func (s *Splitter) keep(rest []byte) {
+func (s *pieces) keep(rest []byte) {
 	rest = s.overflow(rest)
 	if len(rest) > 0 {
 		s.carry = append(s.carry, rest...)
@@ -136,7 +142,7 @@ func (s *Splitter) keep(rest []byte) {
 
 // overflow hands out what exceeds one part of the event that goes on with rest, and returns what
 // of rest remains: with what is carried at least 1 byte and at most one part.
-func (s *Splitter) overflow(rest []byte) []byte {
+func (s *pieces) overflow(rest []byte) []byte {
 	for len(s.carry)+len(rest) > s.max {
 		n := s.max - len(s.carry)
 		data := rest[:n]
@@ -151,7 +157,7 @@ func (s *Splitter) overflow(rest []byte) []byte {
 
 // take joins what is carried with p and leaves nothing carried. The buffers swap places: the
 // joined one has to stay as it is until the next Feed, and this happens once in a Feed at most.
-func (s *Splitter) take(p []byte) []byte {
+func (s *pieces) take(p []byte) []byte {
 	data := append(s.carry, p...)
 	s.carry = s.spare[:0]
 	s.spare = data

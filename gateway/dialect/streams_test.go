@@ -51,6 +51,10 @@ func recordings(t testing.TB) []recording {
 			r.dialect = OpenAI
 		case "anthropic":
 			r.dialect = Anthropic
+		case "gemini":
+			r.dialect = Gemini
+		case "cohere-v2":
+			r.dialect = Cohere
 		default:
 			continue
 		}
@@ -145,7 +149,7 @@ func hold(parts []Part) []heldPart {
 
 // split feeds body in pieces that end at cuts, which are positions in it, and holds all parts. Each
 // piece is overwritten after its parts were read: parts must not be read from older ones.
-func split(s *Splitter, body []byte, cuts ...int) []heldPart {
+func split(s Framing, body []byte, cuts ...int) []heldPart {
 	var held []heldPart
 	from := 0
 	for _, to := range append(slices.Clone(cuts), len(body)) {

@@ -20,9 +20,9 @@ const (
 // A TextPart names a part of an answer that has a text of its own, to be counted for itself. It can be
 // compared and be a map's key.
 type TextPart struct {
-	Choice int // chat: the choice's index; else 0
+	Choice int // chat: the choice's index; Gemini: the candidate's; else 0
 	Kind   TextKind
-	Index  int // chat: the tool call's; messages: the content block's; else 0
+	Index  int // chat and Gemini: the tool call's, of code that the provider runs -1; messages: the content block's; else 0
 }
 
 // maxGathered is the size of the largest event or body that a TextReader reads: 64 MiB.
@@ -38,20 +38,27 @@ const maxGathered = 64 << 20
 // the parts providers bill a few tokens more, which no one shows; a count of the text is that much too low.
 type TextReader struct {
 	sse      bool
+	array    bool // the events are those of a JSON array
 	messages bool
+	gemini   bool
+	cohere   bool
 	gathered []byte // an event in parts, or a body
 	lost     bool
 	thought  bool
 
 	emit   func(TextPart, []byte)
 	called map[TextPart]string // chat: the names of the calls, since some providers repeat them
+	calls  map[int]int         // Gemini: how many calls a choice has made
 }
 
 // NewTextReader returns a reader of one attempt at a call of dialect d, answered with contentType.
 func NewTextReader(d Dialect, req Request, contentType string) *TextReader {
 	return &TextReader{
 		sse:      req.SSE(contentType),
+		array:    !req.SSE(contentType) && req.array(),
 		messages: d == Anthropic,
+		gemini:   d == Gemini,
+		cohere:   d == Cohere,
 		called:   make(map[TextPart]string),
 	}
 }
@@ -60,12 +67,17 @@ func NewTextReader(d Dialect, req Request, contentType string) *TextReader {
 // text in it to emit, in order; its bytes are emit's to keep. Of an SSE answer, an event that the stream's
 // end cut off must not be given. Of a body, it only gathers what it is given; the text comes with Flush.
 func (r *TextReader) Event(data []byte, more bool, emit func(TextPart, []byte)) {
-	if !r.sse || more || len(r.gathered) > 0 {
+	events := r.sse || r.array
+	if !events || more || len(r.gathered) > 0 {
 		r.gather(data)
-		if !r.sse || more {
+		if !events || more {
 			return
 		}
 		data, r.gathered = r.gathered, nil
+	}
+	if r.array {
+		r.read(element(data), emit)
+		return
 	}
 	r.read(payload(data), emit)
 }
@@ -83,7 +95,7 @@ func (r *TextReader) Flush(emit func(TextPart, []byte)) {
 	if len(r.gathered) == 0 {
 		return
 	}
-	if r.sse || !json.Valid(r.gathered) {
+	if r.sse || r.array || !json.Valid(r.gathered) {
 		r.lost = true
 	} else {
 		r.read(r.gathered, emit)
@@ -107,6 +119,14 @@ func (r *TextReader) read(text []byte, emit func(TextPart, []byte)) {
 	}
 	r.emit = emit
 	switch {
+	case r.gemini:
+		for i, candidate := range o.list("candidates") {
+			r.geminiCandidate(i, newObject(candidate))
+		}
+	case r.cohere && r.sse:
+		r.cohereMessage(int(o.count("index").Or(0)), o.object("delta").object("message"))
+	case r.cohere:
+		r.cohereMessage(0, o.object("message"))
 	case r.messages && r.sse:
 		r.messageEvent(o)
 	case r.messages:

@@ -9,7 +9,7 @@ import (
 )
 
 func TestNamed(t *testing.T) {
-	for _, d := range []Dialect{OpenAI, Anthropic} {
+	for _, d := range []Dialect{OpenAI, Anthropic, Gemini, Cohere} {
 		if got, ok := Named(d.Name()); !ok || got != d {
 			t.Errorf("Named(%q) is %v, %v", d.Name(), got, ok)
 		}
@@ -76,6 +76,12 @@ func TestError(t *testing.T) {
 		{OpenAI, Error{Status: 502}, `{"error":{"message":"Bad Gateway","type":"server_error","param":null,"code":null}}`},
 		{Anthropic, Error{Status: 400, Code: "x", Message: "\"no\"\n", Param: "model"},
 			`{"type":"error","error":{"type":"invalid_request_error","message":"\"no\"\n"},"request_id":null}`},
+		{Gemini, Error{Status: 422, Code: "key_reused", Message: "Use another <key>.", Param: "model"},
+			`{"error":{"code":422,"message":"Use another <key>.","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"KEY_REUSED","domain":"recoup"}]}}`},
+		{Gemini, Error{Status: 503}, `{"error":{"code":503,"message":"Service Unavailable","status":"UNAVAILABLE"}}`},
+		{Gemini, Error{Status: 410, Message: "m"}, `{"error":{"code":410,"message":"m","status":"NOT_FOUND"}}`},
+		{Gemini, Error{Status: 500, Type: "T", Message: "m"}, `{"error":{"code":500,"message":"m","status":"T"}}`},
+		{Cohere, Error{Status: 422, Code: "c", Message: "m"}, `{"message":"m"}`},
 		{Anthropic, Error{Status: 502, Type: "t", Message: "m"}, `{"type":"error","error":{"type":"t","message":"m"},"request_id":null}`},
 	} {
 		contentType, body := test.dialect.Error(test.err)

@@ -51,7 +51,7 @@ func (x *exchange) newAnswer() *answer {
 		created:     time.Now().Unix(),
 		hidden:      max(s.Hidden, 0),
 		shown:       s.ShowHidden,
-		choices:     max(1, or(s.Choices, x.req.N)),
+		choices:     max(1, or(s.Choices, max(x.req.N, x.req.Generation.Candidates))),
 		unicode:     s.Unicode,
 		perStep:     max(1, s.TokensPerEvent),
 	}
@@ -61,9 +61,12 @@ func (x *exchange) newAnswer() *answer {
 	if s.Model != "" {
 		a.model = s.Model
 	}
-	if x.dialect == anthropic {
+	switch x.dialect {
+	case anthropic:
 		a.id, a.choices = "msg_01"+letters(seed+2, 22), 1
-	} else {
+	case google:
+		a.id = letters(seed+2, 23)
+	default:
 		a.id = "chatcmpl-" + letters(seed+2, 29)
 	}
 	a.planText(s)

@@ -17,6 +17,8 @@ func (x *exchange) aside(path string) End {
 		return x.json(x.models())
 	case path == "/v1/embeddings" && method == http.MethodPost:
 		return x.embeddings()
+	case strings.HasSuffix(path, ":countTokens"):
+		return x.countTokens()
 	case path == "/v1/echo":
 		return x.echo()
 	case path == "/v1/chat/completions", path == "/v1/messages", path == "/v1/embeddings", path == "/v1/models":

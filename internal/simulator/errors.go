@@ -3,6 +3,7 @@ package simulator
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 )
 
 // dialect is whose shapes a response has.
@@ -11,13 +12,17 @@ type dialect int
 const (
 	openai dialect = iota
 	anthropic
+	google
 )
 
 // fill completes an error with what the real provider says for a status.
 func (e ErrorBody) fill(d dialect, status int) ErrorBody {
 	std := openaiError(status)
-	if d == anthropic {
+	switch d {
+	case anthropic:
 		std = anthropicError(status)
+	case google:
+		std = googleError(status)
 	}
 	if e.Type != "" {
 		std.Type = e.Type
@@ -75,6 +80,28 @@ func anthropicError(status int) ErrorBody {
 	return ErrorBody{"invalid_request_error", "", "The request could not be processed."}
 }
 
+// googleError has the status as its code.
+func googleError(status int) ErrorBody {
+	e := ErrorBody{"INVALID_ARGUMENT", strconv.Itoa(status), "Request contains an invalid argument."}
+	switch status {
+	case http.StatusUnauthorized:
+		e.Type, e.Message = "UNAUTHENTICATED", "API keys are not supported by this API. Expected OAuth2 access token."
+	case http.StatusForbidden:
+		e.Type, e.Message = "PERMISSION_DENIED", "Method doesn't allow unregistered callers (callers without established identity)."
+	case http.StatusNotFound:
+		e.Type, e.Message = "NOT_FOUND", "The model is not found for API version v1beta, or is not supported for generateContent."
+	case http.StatusTooManyRequests:
+		e.Type, e.Message = "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details."
+	case http.StatusServiceUnavailable, 529:
+		e.Type, e.Code, e.Message = "UNAVAILABLE", "503", "The model is overloaded. Please try again later."
+	default:
+		if status >= 500 {
+			e.Type, e.Message = "INTERNAL", "An internal error has occurred. Please retry."
+		}
+	}
+	return e
+}
+
 // json is the error as a response body. Anthropic repeats the request id in
 // it, but not in an event of a stream.
 func (e ErrorBody) json(d dialect, requestID string) []byte {
@@ -88,14 +115,25 @@ func (e ErrorBody) json(d dialect, requestID string) []byte {
 		Type    string `json:"type"`
 		Message string `json:"message"`
 	}
+	type googleInner struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+		Status  string `json:"status"`
+	}
 	var body any
-	if d == anthropic {
+	switch d {
+	case google:
+		code, _ := strconv.Atoi(e.Code) // a script's own may be none
+		body = struct {
+			Error googleInner `json:"error"`
+		}{googleInner{code, e.Message, e.Type}}
+	case anthropic:
 		body = struct {
 			Type      string         `json:"type"`
 			Error     anthropicInner `json:"error"`
 			RequestID string         `json:"request_id,omitempty"`
 		}{"error", anthropicInner{e.Type, e.Message}, requestID}
-	} else {
+	default:
 		in := inner{Message: e.Message, Type: e.Type}
 		if e.Code != "" {
 			in.Code = &e.Code

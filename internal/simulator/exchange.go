@@ -55,9 +55,16 @@ type request struct {
 	User          json.RawMessage `json:"user"`
 	Metadata      json.RawMessage `json:"metadata"`
 	Input         json.RawMessage `json:"input"`
+	Generation    struct {
+		Candidates int `json:"candidateCount"`
+		MaxTokens  int `json:"maxOutputTokens"`
+	} `json:"generationConfig"` // Gemini
 }
 
 func (r *request) limit() int {
+	if r.Generation.MaxTokens > 0 {
+		return r.Generation.MaxTokens
+	}
 	if r.MaxCompletion > 0 {
 		return r.MaxCompletion
 	}
@@ -115,12 +122,14 @@ func (s *Simulator) arrive(w http.ResponseWriter, r *http.Request, body []byte) 
 	x := &exchange{sim: s, w: w, rc: http.NewResponseController(w), r: r, body: body}
 	if r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(apiPath(r.URL.Path), "/v1/messages") {
 		x.dialect = anthropic
+	} else if isGoogle(r.URL.Path, r.Header.Get("X-Goog-Api-Key")) {
+		x.dialect = google
 	}
 	sum := sha256.Sum256(body)
 	x.entry = &Entry{
 		Method:     r.Method,
 		Path:       r.URL.Path,
-		Query:      r.URL.RawQuery,
+		Query:      redactQuery(r.URL.RawQuery),
 		BodySHA256: hex.EncodeToString(sum[:]),
 		Header:     redact(r.Header),
 		End:        EndRunning,
@@ -153,6 +162,17 @@ func redact(h http.Header) http.Header {
 	return h
 }
 
+// redactQuery hashes the credential that Google takes in the query.
+func redactQuery(query string) string {
+	parts := strings.Split(query, "&")
+	for i, part := range parts {
+		if key, ok := strings.CutPrefix(part, "key="); ok {
+			parts[i] = "key=" + HashCredential(key)
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
 // HashCredential is how an Entry shows the value of a credential header.
 func HashCredential(value string) string {
 	sum := sha256.Sum256([]byte(value))
@@ -165,6 +185,9 @@ func (x *exchange) run() End {
 		if err := json.Unmarshal(x.body, &x.req); err != nil && mustParse(x.r.URL.Path) {
 			return x.reject(http.StatusBadRequest, ErrorBody{Message: "We could not parse the JSON body of your request: " + err.Error()})
 		}
+	}
+	if model, stream, ok := geminiCall(x.r.URL.Path); ok {
+		x.req.Model, x.req.Stream = model, stream
 	}
 	if end := x.authenticate(); end != "" {
 		return end

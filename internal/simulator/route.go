@@ -22,13 +22,14 @@ func apiPath(path string) string {
 // mustParse is true where a body that is no JSON object is an error.
 func mustParse(path string) bool {
 	p := apiPath(path)
-	return p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings"
+	_, _, gemini := geminiCall(path)
+	return gemini || p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings"
 }
 
 // isAside is true for what never takes a script from the queue.
 func isAside(path string) bool {
 	p := apiPath(path)
-	return p == "/v1/embeddings" || p == "/v1/echo"
+	return p == "/v1/embeddings" || p == "/v1/echo" || strings.HasSuffix(p, ":countTokens")
 }
 
 // authenticate asks for a credential in any of the forms that providers take.
@@ -46,6 +47,8 @@ func (x *exchange) authenticate() End {
 	switch {
 	case key == "" && x.dialect == anthropic:
 		return x.reject(http.StatusUnauthorized, ErrorBody{Message: "x-api-key header is required"})
+	case key == "" && x.dialect == google:
+		return x.reject(http.StatusForbidden, ErrorBody{})
 	case key == "":
 		return x.reject(http.StatusUnauthorized, ErrorBody{Message: "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."})
 	case len(x.sim.opts.Keys) > 0 && !slices.Contains(x.sim.opts.Keys, key):
@@ -69,11 +72,13 @@ func (x *exchange) route() End {
 	path := apiPath(x.r.URL.Path)
 	chat := path == "/v1/chat/completions" && x.r.Method == http.MethodPost
 	messages := path == "/v1/messages" && x.r.Method == http.MethodPost
+	_, _, gemini := geminiCall(path)
+	gemini = gemini && x.r.Method == http.MethodPost
 	switch {
 	case s.Replay != nil:
 		x.answer = x.newReplayAnswer()
 		x.sim.update(func() { x.entry.Streamed = true })
-	case chat, messages:
+	case chat, messages, gemini:
 		x.answer = x.newAnswer()
 		x.sim.update(func() { x.entry.ResponseID, x.entry.Model = x.answer.id, x.answer.model })
 	}
@@ -93,6 +98,8 @@ func (x *exchange) route() End {
 		return x.stream(x.answer.messageFrames(x.script.PingEvery, x.script.Usage != UsageNone))
 	case messages:
 		return x.whole(x.answer.messageBody(x.script.Usage != UsageNone))
+	case gemini:
+		return x.gemini()
 	}
 	return x.aside(path)
 }
@@ -134,7 +141,10 @@ func (x *exchange) head(status int, contentType string, length int) {
 	h := x.w.Header()
 	h.Set("Content-Type", contentType)
 	took := time.Since(x.entry.Started)
-	if x.dialect == anthropic {
+	switch x.dialect {
+	case google: // which names no request
+		h.Set("Server-Timing", "gfet4t7; dur="+strconv.FormatInt(took.Milliseconds(), 10))
+	case anthropic:
 		h.Set("Request-Id", x.entry.RequestID)
 		h.Set("Anthropic-Organization-Id", "5f0c6a52-0000-4000-8000-000000000001")
 		for _, kind := range []string{"Requests", "Input-Tokens", "Output-Tokens"} {
@@ -142,7 +152,7 @@ func (x *exchange) head(status int, contentType string, length int) {
 			h.Set("Anthropic-Ratelimit-"+kind+"-Remaining", "399000")
 			h.Set("Anthropic-Ratelimit-"+kind+"-Reset", time.Now().UTC().Add(time.Second).Format(time.RFC3339))
 		}
-	} else {
+	default:
 		h.Set("X-Request-Id", x.entry.RequestID)
 		h.Set("Openai-Version", "2020-10-01")
 		h.Set("Openai-Organization", "org-simulator")

@@ -43,7 +43,10 @@ type Script struct {
 	// before any content coding. The events of a chat are: the role of each
 	// choice, the tokens, the finish of each choice, usage if it is an event
 	// of its own, [DONE]. Of messages: message_start, ping, then the blocks
-	// with their start, deltas and stop, message_delta, message_stop.
+	// with their start, deltas and stop, message_delta, message_stop. Of
+	// Gemini: the tokens, a call in one, and the finish of each candidate;
+	// in the array form each is an element, and the bracket behind the last
+	// is none.
 	CutAfterEvents    int       `json:"cut_after_events,omitempty"`
 	CutAfterBytes     int       `json:"cut_after_bytes,omitempty"`
 	Cut               Cut       `json:"cut,omitempty"` // "": CutFIN
@@ -117,7 +120,8 @@ const (
 	GzipForced   Gzip = "forced"
 )
 
-// UsagePlace is where a stream reports usage.
+// UsagePlace is where a stream reports usage. Gemini's does on every event, but with
+// UsageFinish or UsageNone.
 type UsagePlace string
 
 const (

@@ -28,6 +28,8 @@ type sender struct {
 	out io.Writer
 	gz  *gzip.Writer
 	eol string
+	// array: the events are elements of one JSON array, and not SSE.
+	array bool
 
 	buf      []byte
 	ends     []int // body offsets at which buffered events end
@@ -110,7 +112,18 @@ func (x *exchange) cutEnd() End {
 
 // stream sends an answer as SSE.
 func (x *exchange) stream(frames iter.Seq[frame]) End {
-	s := x.newSender("text/event-stream; charset=utf-8", -1)
+	return x.newSender("text/event-stream; charset=utf-8", -1).stream(frames)
+}
+
+// elements sends an answer as one JSON array.
+func (x *exchange) elements(frames iter.Seq[frame]) End {
+	s := x.newSender("application/json; charset=UTF-8", -1)
+	s.array = true
+	return s.stream(frames)
+}
+
+func (s *sender) stream(frames iter.Seq[frame]) End {
+	x := s.x
 	defer s.stop()
 	for range x.script.Comments {
 		s.comment()
@@ -121,6 +134,9 @@ func (x *exchange) stream(frames iter.Seq[frame]) End {
 	}
 	if end == "" {
 		end = s.frames(frames)
+	}
+	if end == "" {
+		s.closeArray()
 	}
 	if end == "" {
 		end = s.flush()
@@ -224,24 +240,59 @@ func (s *sender) stop() {
 // event frames one event into the buffer and counts its tokens as generated.
 func (s *sender) event(f frame) {
 	x, from := s.x, len(s.buf)
-	if f.event != "" {
-		s.buf = append(s.buf, "event: "...)
-		s.buf = append(s.buf, f.event...)
-		s.buf = append(s.buf, s.eol...)
+	if s.array {
+		s.element()
+	} else {
+		s.buf = s.appendPrefix(s.buf, f.event)
 	}
-	s.buf = append(s.buf, "data: "...)
 	line := len(s.buf)
 	s.buf = append(s.buf, f.data...)
 	if f.tokens > 0 {
 		s.dress(line)
 	}
-	s.buf = append(s.buf, s.eol...)
-	s.buf = append(s.buf, s.eol...)
+	if !s.array {
+		s.buf = append(s.buf, s.eol...)
+		s.buf = append(s.buf, s.eol...)
+	}
 	s.offset += len(s.buf) - from
 	s.ends = append(s.ends, s.offset)
 	s.rendered++
 	x.generated += f.tokens
 	x.hidden += f.hidden
+}
+
+// appendPrefix is what comes before an event's data.
+func (s *sender) appendPrefix(b []byte, event string) []byte {
+	if event != "" {
+		b = append(b, "event: "...)
+		b = append(b, event...)
+		b = append(b, s.eol...)
+	}
+	return append(b, "data: "...)
+}
+
+// element begins an element of the array.
+func (s *sender) element() {
+	if s.rendered == 0 {
+		s.buf = append(s.buf, '[')
+		return
+	}
+	s.buf = append(s.buf, ',')
+	s.buf = append(s.buf, s.eol...)
+}
+
+// closeArray ends the array, if there is one. It belongs to no event.
+func (s *sender) closeArray() {
+	if !s.array {
+		return
+	}
+	from := len(s.buf)
+	if s.rendered == 0 {
+		s.buf = append(s.buf, '[')
+	}
+	s.buf = append(s.buf, s.eol...)
+	s.buf = append(s.buf, ']')
+	s.offset += len(s.buf) - from
 }
 
 // dress stamps and pads the JSON object that starts at line and ends the
@@ -260,6 +311,9 @@ func (s *sender) dress(line int) {
 }
 
 func (s *sender) comment() {
+	if s.array {
+		return // JSON has none
+	}
 	from := len(s.buf)
 	s.buf = append(s.buf, comment...)
 	s.buf = append(s.buf, s.eol...)
@@ -321,4 +375,5 @@ func (s *sender) errorEvent() {
 		f.event = "error"
 	}
 	s.event(f)
+	s.closeArray()
 }

@@ -162,7 +162,7 @@ func TestFormsOfValues(t *testing.T) {
 func TestProviders(t *testing.T) {
 	s := mustLoad(t, sources{
 		file: "providers:\n  openai: {base_url: 'http://127.0.0.1:1/base/'}\n  anthropic:\n    on_cancel: unknown\n  gemini: {dialect: openai}\n" +
-			"  mine: {base_url: http://127.0.0.1:2, dialect: none, on_cancel: billed_in_full}\n  new: {base_url: http://127.0.0.1:3}\n",
+			"  mine: {base_url: http://127.0.0.1:2, dialect: none, on_cancel: billed_in_full}\n  vertex: {base_url: http://127.0.0.1:8, dialect: gemini}\n  new: {base_url: http://127.0.0.1:3}\n",
 		env:  []string{"RECOUP_PROVIDER=openai=http://127.0.0.1:4, vllm=http://127.0.0.1:5/v1"},
 		args: []string{"--provider", "openai=http://127.0.0.1:6", "--provider=mine=http://127.0.0.1:7"},
 	})
@@ -173,6 +173,7 @@ groq=https://api.groq.com openai billed_in_full
 mine=http://127.0.0.1:7 none billed_in_full
 new=http://127.0.0.1:3 openai unknown
 openai=http://127.0.0.1:6 openai billing_stops
+vertex=http://127.0.0.1:8 gemini unknown
 vllm=http://127.0.0.1:5/v1 openai unknown`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -20,7 +20,7 @@ const dialectNone = "none"
 var (
 	providerName = regexp.MustCompile(`^[a-z0-9-]+$`)
 	// reserved are first segments of paths that mean something else.
-	reserved = []string{"v1", "v1beta", "v1alpha", "recoup", "healthz", "metrics"}
+	reserved = []string{"v1", "v1beta", "v1alpha", "v1beta1", "recoup", "healthz", "metrics"}
 )
 
 // defaultProviders are those that need no configuration. What each does about
@@ -35,7 +35,7 @@ func defaultProviders() map[string]gateway.Provider {
 	}{
 		{"openai", "api.openai.com", dialect.OpenAI, gateway.BillingStops},
 		{"anthropic", "api.anthropic.com", dialect.Anthropic, gateway.BillingStops},
-		{"gemini", "generativelanguage.googleapis.com", nil, gateway.BilledInFull},
+		{"gemini", "generativelanguage.googleapis.com", dialect.Gemini, gateway.BilledInFull},
 		{"groq", "api.groq.com", dialect.OpenAI, gateway.BilledInFull},
 	} {
 		providers[p.name] = gateway.Provider{
@@ -54,7 +54,7 @@ type member struct {
 
 var members = []member{
 	{"base_url", "http://host or https://host", setBaseURL},
-	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialectNone}), setDialect},
+	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialect.Gemini.Name(), dialect.Cohere.Name(), dialectNone}), setDialect},
 	{"on_cancel", orList([]string{string(gateway.BillingStops), string(gateway.BilledInFull), string(gateway.Unknown)}), setOnCancel},
 	{"include_usage", "true or false", setIncludeUsage},
 	{"propagate_trace", "true or false", setPropagateTrace},
@@ -84,11 +84,7 @@ func setDialect(p *gateway.Provider, text string) error {
 		return nil
 	}
 	d, ok := dialect.Named(text)
-	switch {
-	case ok:
-	case text == "gemini":
-		return fmt.Errorf("%q is not in this version", text)
-	default:
+	if !ok {
 		return fmt.Errorf("%q is no dialect", text)
 	}
 	p.Dialect = d

@@ -117,7 +117,7 @@ recoup.yaml:3: a second document begins here: want one
   Mine: {base_url: http://h}
   recoup: {base_url: http://h}
   new: {dialect: openai}
-  gemini: {dialect: gemini}
+  gemini: {dialect: google}
   groq: {dialekt: openai, api_key_env: KEY, resume: auto}
   anthropic: http://h
 `}, `
@@ -136,8 +136,8 @@ recoup.yaml:4: providers.recoup: "recoup" can't be a provider's name: paths that
 recoup.yaml:5: providers.new: has no base_url: want http://host or https://host
     5 |   new: {dialect: openai}
       |   ^
-recoup.yaml:6: providers.gemini.dialect: "gemini" is not in this version: want openai, anthropic or none
-    6 |   gemini: {dialect: gemini}
+recoup.yaml:6: providers.gemini.dialect: "google" is no dialect: want openai, anthropic, gemini, cohere or none
+    6 |   gemini: {dialect: google}
       |                     ^
 recoup.yaml:7: unknown key "dialekt": did you mean "dialect"?
     7 |   groq: {dialekt: openai, api_key_env: KEY, resume: auto}
