@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -31,24 +32,29 @@ func parentOf(traceID, flags string) string {
 // recorded are the spans of a site.
 type recorded struct {
 	*tracetest.SpanRecorder
-	t *testing.T
+	t    *testing.T
+	site *site
 }
 
 // newTracedSite is a site whose spans are recorded.
 func newTracedSite(t *testing.T, opts ...option) (*site, recorded) {
 	t.Helper()
-	r := recorded{tracetest.NewSpanRecorder(), t}
+	r := recorded{SpanRecorder: tracetest.NewSpanRecorder(), t: t}
 	s := newSite(t, append([]option{func(s *site) { s.tracing = metrics.TracingTo(r) }}, opts...)...)
+	r.site = s
 	return s, r
 }
 
-// named returns the ended span of that name, of which there must be one.
+// named returns the ended span of that name, of which there must be one. It may take
+// a moment: a client can be gone before the drain has noted how the attempt ended.
 func (r recorded) named(name string) sdktrace.ReadOnlySpan {
 	r.t.Helper()
 	var found []sdktrace.ReadOnlySpan
-	for _, s := range r.Ended() {
-		if s.Name() == name {
-			found = append(found, s)
+	for patience := time.Now().Add(20 * time.Second); len(found) == 0 && time.Now().Before(patience); r.site.gateway.SettleForTest() {
+		for _, s := range r.Ended() {
+			if s.Name() == name {
+				found = append(found, s)
+			}
 		}
 	}
 	if len(found) != 1 {
