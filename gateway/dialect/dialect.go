@@ -13,7 +13,7 @@ type Dialect interface {
 	Name() string
 
 	// Endpoint tells whether a POST to path is a generating call, and which: the canonical endpoint,
-	// "/v1/chat/completions" or "/v1/messages". The path is the one that goes to the provider,
+	// as "/v1/chat/completions" or "/v1/messages". The path is the one that goes to the provider,
 	// without its query; any prefix before the endpoint's own segments is allowed.
 	Endpoint(path string) (endpoint string, ok bool)
 
@@ -54,10 +54,11 @@ type Request struct {
 	Endpoint     string // canonical, as from Dialect.Endpoint
 	Model        string // as the client named it; empty where it is not in the body
 	Stream       bool   // the client asked for server-sent events
-	Choices      int    // n: how many answers were asked for, at least 1
+	Choices      int    // how many answers were asked for, at least 1: n, or best_of, and of completions for each prompt
 	IncludeUsage *bool  // stream_options.include_usage; nil where absent or null
 	MaxTokens    int64  // the most output tokens asked for, of each choice; 0 where unknown
 	ServiceTier  string // as asked for; empty where it was not
+	Background   bool   // Responses: the provider goes on without a client
 }
 
 // SSE tells whether an answer to r with this Content-Type is a stream of server-sent events. A type
@@ -121,7 +122,7 @@ type Observer interface {
 	// Usage is what the attempt reported so far, in normal form; the zero Usage if nothing. What a
 	// provider doesn't say, or says in a way that makes no sense, is unknown. final tells that the report
 	// was seen which closes the answer: chat, the usage object of a finish chunk or behind it;
-	// Anthropic, that of the message_delta with a stop reason; JSON, the body's own. Without it the usage is
+	// Anthropic, that of the message_delta with a stop reason; Responses, that of the event which ends it; JSON, the body's own. Without it the usage is
 	// the last running one: of Anthropic the input alone, since what message_start says of output is
 	// a placeholder. The report is parsed at each call, not before.
 	Usage() (u token.Usage, final bool)

@@ -59,7 +59,7 @@ func TestRecordedSigns(t *testing.T) {
 				t.Errorf("%d failures, want none before or after the answer's end %q", got, r.end)
 			}
 			if i := slices.IndexFunc(signs, func(s Sign) bool { return s&Terminal != 0 }); i >= 0 {
-				if data := parts[i].data; !finishes(r.dialect, data) {
+				if data := parts[i].data; !finishes(r.endpoint, data) {
 					t.Errorf("terminal is %q", data)
 				}
 			}
@@ -73,9 +73,12 @@ func TestRecordedSigns(t *testing.T) {
 	}
 }
 
-func finishes(d Dialect, event string) bool {
-	if d == Anthropic {
+func finishes(endpoint, event string) bool {
+	switch endpoint {
+	case endpointMessages:
 		return strings.Contains(event, `"message_stop"`)
+	case endpointResponses:
+		return regexp.MustCompile(`"type": ?"response.(completed|incomplete)"`).MatchString(event)
 	}
 	return regexp.MustCompile(`"finish_reason": ?"[a-z_]+"`).MatchString(event)
 }
@@ -95,9 +98,12 @@ func TestRecordedText(t *testing.T) {
 					continue // [DONE]
 				}
 				want := hasText(v["delta"]) || hasText(v["content_block"])
+				if delta, ok := v["delta"].(string); ok && r.endpoint == endpointResponses {
+					want = delta != "" && v["type"] != "response.reasoning_summary_text.delta"
+				}
 				choices, _ := v["choices"].([]any)
 				for _, c := range choices {
-					want = want || hasText(c.(map[string]any)["delta"])
+					want = want || hasText(c.(map[string]any)["delta"]) || c.(map[string]any)["text"] != nil && c.(map[string]any)["text"] != ""
 				}
 				if got := o.Event([]byte(p.data))&Text != 0; got != want {
 					t.Errorf("event %d: text %v, want %v: %s", i, got, want, p.data)

@@ -20,9 +20,9 @@ const (
 // A TextPart names a part of an answer that has a text of its own, to be counted for itself. It can be
 // compared and be a map's key.
 type TextPart struct {
-	Choice int // chat: the choice's index; else 0
+	Choice int // the choice's index; of responses the output item's; else 0
 	Kind   TextKind
-	Index  int // chat: the tool call's; messages: the content block's; else 0
+	Index  int // chat: the tool call's; messages: the content block's; responses: the content part's; else 0
 }
 
 // maxGathered is the size of the largest event or body that a TextReader reads: 64 MiB.
@@ -34,25 +34,31 @@ const maxGathered = 64 << 20
 //
 // Text is what the model wrote: content, refusals, reasoning as far as it is shown, the names
 // and arguments of tools it calls, transcripts. It is not what the provider adds: ids, roles, signatures, encrypted
-// reasoning, citations, results of the provider's own tools, padding. Around the calls of tools and between
+// reasoning, a summary of it by OpenAI, which is not what is billed, citations, results of the provider's own
+// tools, padding. With echo, completions repeat the prompt, which can't be told from what follows. Around the calls of tools and between
 // the parts providers bill a few tokens more, which no one shows; a count of the text is that much too low.
 type TextReader struct {
 	sse      bool
-	messages bool
+	endpoint string
 	gathered []byte // an event in parts, or a body
 	lost     bool
 	thought  bool
 
 	emit   func(TextPart, []byte)
-	called map[TextPart]string // chat: the names of the calls, since some providers repeat them
+	called map[TextPart]string // the names of the calls, since some providers repeat them
+	shown  map[int]bool        // responses: the output items of which pieces came
 }
 
 // NewTextReader returns a reader of one attempt at a call of dialect d, answered with contentType.
 func NewTextReader(d Dialect, req Request, contentType string) *TextReader {
+	if d == Anthropic {
+		req.Endpoint = endpointMessages
+	}
 	return &TextReader{
 		sse:      req.SSE(contentType),
-		messages: d == Anthropic,
+		endpoint: req.Endpoint,
 		called:   make(map[TextPart]string),
+		shown:    make(map[int]bool),
 	}
 }
 
@@ -107,11 +113,17 @@ func (r *TextReader) read(text []byte, emit func(TextPart, []byte)) {
 	}
 	r.emit = emit
 	switch {
-	case r.messages && r.sse:
+	case r.endpoint == endpointMessages && r.sse:
 		r.messageEvent(o)
-	case r.messages:
+	case r.endpoint == endpointMessages:
 		for i, block := range o.list("content") {
 			r.block(i, newObject(block))
+		}
+	case r.endpoint == endpointResponses && r.sse:
+		r.responseEvent(o)
+	case r.endpoint == endpointResponses:
+		for i, item := range o.list("output") {
+			r.outputItem(i, newObject(item))
 		}
 	default:
 		for i, choice := range o.list("choices") {
@@ -157,6 +169,7 @@ func (r *TextReader) choice(position int, choice object) {
 	content := TextPart{Choice: index, Kind: Content}
 	thinking := TextPart{Choice: index, Kind: Thinking}
 
+	r.piece(content, choice.text("text")) // completions
 	r.reasoning(thinking, delta)
 	r.piece(content, delta.text("content"))
 	for _, raw := range delta.list("content") { // Mistral
@@ -198,15 +211,20 @@ func (r *TextReader) parts(part TextPart, o object, name string) {
 
 // call reads a piece of a tool call.
 func (r *TextReader) call(part TextPart, call object) {
-	if name := call.text("name"); name != "" && name != r.called[part] {
-		r.called[part] = name
-		r.piece(part, name)
-	}
+	r.callName(part, call)
 	for _, name := range []string{"arguments", "input"} {
 		r.piece(part, call.text(name))
 		if call.object(name) != nil { // not as a string but as it is
 			r.piece(part, string(call[name]))
 		}
+	}
+}
+
+// callName reads the name of a tool that is called.
+func (r *TextReader) callName(part TextPart, call object) {
+	if name := call.text("name"); name != "" && name != r.called[part] {
+		r.called[part] = name
+		r.piece(part, name)
 	}
 }
 
