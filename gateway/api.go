@@ -42,8 +42,15 @@ func (g *Gateway) connect(c echo.Context, s *stream, via string) (*connection, e
 	if via != viaID {
 		route = s.header.Endpoint
 	}
+	return g.attach(c, cn, route)
+}
+
+// attach opens a connection that was asked for by a route. It takes over the
+// reference that the connection holds.
+func (g *Gateway) attach(c echo.Context, cn *connection, route string) (*connection, error) {
+	s := cn.stream
 	cn.span = g.fetchSpan(c, cn, route)
-	err = cn.open()
+	err := cn.open()
 	switch {
 	case err == nil:
 		return cn, nil

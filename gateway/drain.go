@@ -99,6 +99,7 @@ func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
 	}
 	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, sse: sse, timing: x.timing, seen: call.provider.Dialect.Observe(call.request, resp.Header.Get("Content-Type"))}
 	a.json = !sse && isJSON(resp.Header.Get("Content-Type"))
+	a.unnamed = ok && sse && s.header.Endpoint == endpointResponses
 	if ok && plain && sse {
 		a.events = dialect.NewSSE(maxPart)
 	}
@@ -156,6 +157,7 @@ type answer struct {
 
 	complete bool // the terminal event is in the log
 	failed   bool // a failure event is
+	unnamed  bool // the provider's id of the answer is wanted, and didn't come yet
 
 	timing   *timing
 	came     time.Time           // when events came last
@@ -265,10 +267,17 @@ func (a *answer) finish(whole bool) error {
 	return a.store()
 }
 
-// store puts the batch into the log and returns when it is committed.
+// store puts the batch into the log and returns when it is committed. Whoever has
+// read the id of the answer can come back by it, so that is stored first.
 func (a *answer) store() error {
 	if len(a.batch) == 0 {
 		return nil
+	}
+	if a.unnamed && a.seen.ResponseID() != "" {
+		a.unnamed = false
+		if err := a.stream.log.Named(a.seen.ResponseID()); err != nil {
+			return err
+		}
 	}
 	if err := a.stream.log.Append(a.batch); err != nil {
 		return err

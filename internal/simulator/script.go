@@ -43,7 +43,9 @@ type Script struct {
 	// before any content coding. The events of a chat are: the role of each
 	// choice, the tokens, the finish of each choice, usage if it is an event
 	// of its own, [DONE]. Of messages: message_start, ping, then the blocks
-	// with their start, deltas and stop, message_delta, message_stop.
+	// with their start, deltas and stop, message_delta, message_stop. Of
+	// responses: created, in_progress, for each item added, part added, deltas,
+	// three dones, and completed; hidden reasoning is an item without deltas.
 	CutAfterEvents    int       `json:"cut_after_events,omitempty"`
 	CutAfterBytes     int       `json:"cut_after_bytes,omitempty"`
 	Cut               Cut       `json:"cut,omitempty"` // "": CutFIN
