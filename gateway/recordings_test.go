@@ -45,6 +45,10 @@ func recordings(t testing.TB) []recording {
 		switch r.Dialect {
 		case "openai-chat":
 			d, rec.path, rec.request = dialect.OpenAI, chatPath, chatBody
+		case "openai-responses":
+			d, rec.path, rec.request = dialect.OpenAI, responsesPath, responsesBody
+		case "openai-completions":
+			d, rec.path, rec.request = dialect.OpenAI, completionsPath, completionsBody
 		case "anthropic":
 			d, rec.path, rec.request = dialect.Anthropic, messagesPath, messagesBody
 		default:
@@ -102,7 +106,7 @@ func TestRecordingsAreRelayedByteForByte(t *testing.T) {
 	}
 }
 
-// tenRecordings picks those that are whole, of both dialects, the shorter first.
+// tenRecordings picks some that are whole, of each dialect, the shorter first.
 func tenRecordings(t testing.TB) []recording {
 	var out []recording
 	for _, rec := range recordings(t) {
@@ -215,7 +219,10 @@ func TestProviderCutAtEveryEvent(t *testing.T) {
 }
 
 func terminalIndex(rec recording) int {
-	d, _ := dialect.Named(map[string]string{chatPath: "openai", messagesPath: "anthropic"}[rec.path])
+	d := dialect.OpenAI
+	if rec.path == messagesPath {
+		d = dialect.Anthropic
+	}
 	seen := d.Observe(dialect.Request{Endpoint: rec.path, Stream: true, Choices: 1}, "text/event-stream")
 	for i, e := range rec.events {
 		if seen.Event(e)&dialect.Terminal != 0 {

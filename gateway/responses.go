@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -22,15 +23,33 @@ const routeResponse = "/v1/responses/{id}"
 
 // streamedResponse returns the id of the response whose events a request wants.
 func streamedResponse(r *http.Request, p Provider, path string) (id string, ok bool) {
-	if r.Method != http.MethodGet || p.Dialect != dialect.OpenAI || r.URL.Query().Get("stream") != "true" {
+	if r.Method != http.MethodGet || p.Dialect != dialect.OpenAI {
 		return "", false
 	}
 	dir, last := pathpkg.Split(path)
-	if !strings.HasSuffix(dir, "/responses/") {
+	if last == "" || !strings.HasSuffix(dir, "/responses/") {
 		return "", false
 	}
 	id, err := url.PathUnescape(last)
-	return id, err == nil && id != ""
+	return id, err == nil && wantsEvents(r)
+}
+
+// maxGetBody is more than the body of a GET ever needs.
+const maxGetBody = 64 << 10
+
+// wantsEvents reports whether a GET asks for a stream: in its query, or as OpenAI's SDK
+// for Go says it, in a body. That can be read again.
+func wantsEvents(r *http.Request) bool {
+	if q := r.URL.Query(); q.Has("stream") || r.ContentLength <= 0 || r.ContentLength > maxGetBody {
+		return q.Get("stream") == "true"
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return false // what follows meets the same error
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	req, err := dialect.OpenAI.Parse(endpointResponses, body)
+	return err == nil && req.Stream
 }
 
 // serve serves a connection, if there is one.

@@ -42,7 +42,9 @@ func FuzzResponses(f *testing.F) {
 		}
 		for _, o := range []Observer{cut, fresh} {
 			sameUsage(t, o, learned)
-			if o.ResponseID() != learned.ResponseID() || o.Model() != learned.Model() || !slices.Equal(o.FinishReasons(), learned.FinishReasons()) {
+			// The parts of an event that was cut off may have named the answer.
+			named := o == cut || o.ResponseID() == learned.ResponseID() && o.Model() == learned.Model()
+			if !named || !slices.Equal(o.FinishReasons(), learned.FinishReasons()) {
 				t.Fatalf("names %q %q %q; and %q %q %q", o.ResponseID(), o.Model(), o.FinishReasons(), learned.ResponseID(), learned.Model(), learned.FinishReasons())
 			}
 		}

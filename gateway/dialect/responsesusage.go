@@ -71,11 +71,14 @@ func (b *responsesBody) FinishReasons() []string {
 // Usage is final as soon as the report is whole: a cut behind it changes no number in it. What is yet to
 // be generated has no usage, whatever it says.
 func (b *responsesBody) Usage() (token.Usage, bool) {
-	if b.said.status == "queued" || b.said.status == "in_progress" {
+	if pending(b.said.status) {
 		return token.Usage{}, false
 	}
 	return normalResponses(b.report, b.said.tier, b.said.searches), b.report != nil
 }
+
+// pending tells whether a response of that status is yet to be generated.
+func pending(status string) bool { return status == "queued" || status == "in_progress" }
 
 func (b *responsesBody) Others() []ModelUsage { return nil }
 

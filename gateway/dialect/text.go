@@ -101,8 +101,8 @@ func (r *TextReader) Flush(emit func(TextPart, []byte)) {
 // as they are shown: some providers show a summary, or how it begins.
 func (r *TextReader) Thought() bool { return r.thought }
 
-// Lost tells whether there was more text than was read: in an event or a body larger than 64 MiB, or in a
-// body that was cut off.
+// Lost tells whether there was more text than was read: in an event or a body larger than 64 MiB, in a body
+// that was cut off, or in an answer that is yet to be generated.
 func (r *TextReader) Lost() bool { return r.lost }
 
 // read reads the JSON of an event or a body.
@@ -122,6 +122,7 @@ func (r *TextReader) read(text []byte, emit func(TextPart, []byte)) {
 	case r.endpoint == endpointResponses && r.sse:
 		r.responseEvent(o)
 	case r.endpoint == endpointResponses:
+		r.lost = r.lost || pending(o.text("status"))
 		for i, item := range o.list("output") {
 			r.outputItem(i, newObject(item))
 		}
