@@ -164,7 +164,7 @@ func TestRecordedAnyCut(t *testing.T) {
 }
 
 func TestRecordedEveryCut(t *testing.T) {
-	for _, name := range []string{"perplexity-sonar-supports", "test-prompt-with-prefill"} {
+	for _, name := range []string{"perplexity-sonar-supports", "test-prompt-with-prefill", "azure-tool-call-1", "bedrock-mantle-responses", "async-completion"} {
 		r := recordingOf(t, name)
 		want := split(NewSSE(0), r.body)
 		s := NewSSE(0)

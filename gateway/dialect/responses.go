@@ -155,23 +155,23 @@ func responseKind(raw []byte, quoted bool) messageKind {
 	if !quoted || len(raw) == 0 {
 		return kindNone
 	}
-	switch t := string(plain(raw)); t {
+	eventType := plain(raw)
+	switch string(eventType) {
 	case "response.completed", "response.incomplete":
 		return kindStop
 	case "response.failed", "response.cancelled", "error":
 		return kindError
-	default:
-		if _, written := deltaKind(t); !written {
-			return kindMute
-		}
+	}
+	if _, written := deltaKind(eventType); !written {
+		return kindMute
 	}
 	return kindOther
 }
 
 // deltaKind tells what the delta of an event of that type is, and whether the model wrote it. A summary of
 // its reasoning it did not: that comes from another model, and is not what is billed.
-func deltaKind(eventType string) (kind TextKind, written bool) {
-	switch eventType {
+func deltaKind(eventType []byte) (kind TextKind, written bool) {
+	switch string(eventType) {
 	case "response.output_text.delta":
 		return Content, true
 	case "response.refusal.delta":

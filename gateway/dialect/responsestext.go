@@ -13,7 +13,7 @@ func (r *TextReader) responseEvent(o object) {
 			r.outputItem(index, o.object("item"))
 		}
 	default:
-		kind, written := deltaKind(eventType)
+		kind, written := deltaKind([]byte(eventType))
 		if text := o.text("delta"); written && text != "" {
 			r.shown[index] = true
 			r.piece(TextPart{Choice: index, Kind: kind, Index: int(o.count("content_index").Or(0))}, text)

@@ -76,6 +76,9 @@ func (x *exchange) newAnswer() *answer {
 	for i, t := range s.Tools {
 		a.calls = append(a.calls, newCall(t, x.dialect, seed+uint64(i)))
 	}
+	if apiPath(x.r.URL.Path) == completionsPath {
+		a.calls, a.shown = nil, false // it has a form for neither
+	}
 	if limit := x.req.limit(); limit > 0 {
 		a.truncate(limit)
 	}
