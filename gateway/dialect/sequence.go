@@ -3,7 +3,7 @@ package dialect
 import "strconv"
 
 // seqNumber is the place of an event's number.
-const seqNumber = counter | node(firstNode)
+const seqNumber = counter | firstNode
 
 // A Sequence reads the sequence numbers that Responses gives to the events of a stream: those by which a
 // client says where it wants to read on. The zero value is ready; it is not safe for concurrent use.
