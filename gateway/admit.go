@@ -119,6 +119,10 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 		OnCancel:     string(p.OnCancel),
 		Reclaimable:  !h.Key.IsZero() || onDisconnect == disconnectContinue && cfg.Resume != ResumeOff,
 		OnDisconnect: onDisconnect,
+		Background:   req.Background,
+	}
+	if req.Background {
+		h.Policy.OnCancel = string(BilledInFull) // the provider goes on, whoever leaves
 	}
 	return call, nil
 }

@@ -43,7 +43,14 @@ func (g *Gateway) connect(c echo.Context, s *stream, via string) (*connection, e
 	if via != viaID {
 		route = s.header.Endpoint
 	}
-	err = cn.open(func() trace.Span { return g.fetchSpan(c, cn, route) })
+	return g.attach(c, cn, route)
+}
+
+// attach opens a connection that was asked for by a route. It takes over the
+// reference that the connection holds.
+func (g *Gateway) attach(c echo.Context, cn *connection, route string) (*connection, error) {
+	s := cn.stream
+	err := cn.open(func() trace.Span { return g.fetchSpan(c, cn, route) })
 	switch {
 	case err == nil:
 		return cn, nil

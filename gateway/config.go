@@ -37,7 +37,7 @@ type Provider struct {
 	Dialect  dialect.Dialect // nil: its calls are passed through, none is drained
 	OnCancel OnCancel
 
-	IncludeUsage   bool // ask for the usage of chat streams, where the client doesn't
+	IncludeUsage   bool // ask for the usage of streams of chat and completions, where the client doesn't
 	PropagateTrace bool // send the trace context on; else neither ours nor the client's
 }
 

@@ -16,6 +16,7 @@
 //
 // and what is done beside it:
 //
+//	responses.go a response of OpenAI is read on by its own id
 //	usage.go     the usage report that the client did not ask for
 //	missed.go    calls that buy again what an earlier one broke off
 //	totals.go    the books as metrics, board.go their series; booksjson.go, as part of a status

@@ -100,6 +100,7 @@ func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
 	}
 	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, streamed: framing != nil, timing: x.timing, seen: call.provider.Dialect.Observe(call.request, contentType)}
 	a.json = isJSON(contentType)
+	a.unnamed = ok && framing != nil && s.header.Endpoint == endpointResponses
 	if ok && plain {
 		a.events = framing
 	}
@@ -157,6 +158,7 @@ type answer struct {
 
 	complete bool // the terminal event is in the log
 	failed   bool // a failure event is
+	unnamed  bool // the provider's id of the answer is wanted, and didn't come yet
 
 	timing   *timing
 	came     time.Time           // when events came last
@@ -266,10 +268,17 @@ func (a *answer) finish(whole bool) error {
 	return a.store()
 }
 
-// store puts the batch into the log and returns when it is committed.
+// store puts the batch into the log and returns when it is committed. Whoever has
+// read the id of the answer can come back by it, so that is stored first.
 func (a *answer) store() error {
 	if len(a.batch) == 0 {
 		return nil
+	}
+	if a.unnamed && a.seen.ResponseID() != "" {
+		a.unnamed = false
+		if err := a.stream.log.Named(a.seen.ResponseID()); err != nil {
+			return err
+		}
 	}
 	if err := a.stream.log.Append(a.batch); err != nil {
 		return err

@@ -167,6 +167,12 @@ type header map[string]string
 const (
 	chatPath     = "/v1/chat/completions"
 	messagesPath = "/v1/messages"
+
+	responsesPath   = "/v1/responses"
+	responsesBody   = `{"model":"gpt-5.5","stream":true,"input":"hello"}`
+	completionsPath = "/v1/completions"
+	completionsBody = `{"model":"gpt-5.5","stream":true,"stream_options":{"include_usage":true},"prompt":"hello"}`
+
 	chatBody     = `{"model":"gpt-5.5","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hello"}]}`
 	messagesBody = `{"model":"claude-opus-4-8","stream":true,"max_tokens":4096,"messages":[{"role":"user","content":"hello"}]}`
 )

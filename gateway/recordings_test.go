@@ -47,6 +47,10 @@ func recordings(t testing.TB) []recording {
 		switch r.Dialect {
 		case "openai-chat":
 			d, rec.path, rec.request = dialect.OpenAI, chatPath, chatBody
+		case "openai-responses":
+			d, rec.path, rec.request = dialect.OpenAI, responsesPath, responsesBody
+		case "openai-completions":
+			d, rec.path, rec.request = dialect.OpenAI, completionsPath, completionsBody
 		case "anthropic":
 			d, rec.path, rec.request = dialect.Anthropic, messagesPath, messagesBody
 		case "gemini":
@@ -234,7 +238,7 @@ func TestProviderCutAtEveryEvent(t *testing.T) {
 }
 
 func terminalIndex(rec recording) int {
-	d, ok := dialect.Named(map[string]string{chatPath: "openai", messagesPath: "anthropic", coherePath: "cohere"}[rec.path])
+	d, ok := dialect.Named(map[string]string{chatPath: "openai", responsesPath: "openai", completionsPath: "openai", messagesPath: "anthropic", coherePath: "cohere"}[rec.path])
 	if !ok {
 		d = dialect.Gemini
 	}

@@ -54,6 +54,11 @@ func (g *Gateway) provide(c echo.Context) error {
 			return g.generate(c, p, path, endpoint)
 		}
 	}
+	if id, ok := streamedResponse(r, p, path); ok {
+		if conn, err := g.followResponse(c, p, id); conn != nil || err != nil {
+			return serve(c, conn, err)
+		}
+	}
 	return g.passThrough(c, p, path)
 }
 

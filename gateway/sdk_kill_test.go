@@ -92,7 +92,7 @@ func startAgent(ctx context.Context, t *testing.T, base string, j job) *agent {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(ctx, self)
-	prefix := strings.ToUpper(j.SDK)
+	prefix, _, _ := strings.Cut(strings.ToUpper(j.SDK), " ")
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, prefix+"_") {
 			cmd.Env = append(cmd.Env, v)

@@ -13,8 +13,8 @@ import (
 	"github.com/recoup-gateway/recoup/internal/simulator"
 )
 
-// askOpenAI makes a chat completion with OpenAI's SDK.
-func askOpenAI(ctx context.Context, call sdkCall) sdkAnswer {
+// openAIOptions are what a call says to OpenAI's SDK.
+func openAIOptions(call sdkCall) []sdkoption.RequestOption {
 	var opts []sdkoption.RequestOption
 	if call.Base != "" {
 		opts = append(opts, sdkoption.WithBaseURL(call.Base), sdkoption.WithAPIKey("sk-alice"))
@@ -31,7 +31,12 @@ func askOpenAI(ctx context.Context, call sdkCall) sdkAnswer {
 	if call.Body != "" {
 		opts = append(opts, sdkoption.WithRequestBody("application/json", []byte(call.Body)))
 	}
-	client := openai.NewClient(opts...)
+	return opts
+}
+
+// askOpenAI makes a chat completion with OpenAI's SDK.
+func askOpenAI(ctx context.Context, call sdkCall) sdkAnswer {
+	client := openai.NewClient(openAIOptions(call)...)
 	params := openai.ChatCompletionNewParams{
 		Model:    "gpt-5.5",
 		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(prompt(call))},

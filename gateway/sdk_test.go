@@ -74,6 +74,8 @@ type sdk struct {
 var sdks = []sdk{
 	{name: "openai", provider: "openai", root: "/v1", path: chatPath, prelude: 1, dropped: 1, ask: askOpenAI,
 		finish: map[string]string{"end": "stop", "tools": "tool_calls"}},
+	{name: "openai responses", provider: "openai", root: "/v1", path: responsesPath, prelude: responsePrelude, dropped: 1, ask: askResponses,
+		finish: map[string]string{"end": "completed", "tools": "completed"}},
 	{name: "anthropic", provider: "anthropic", path: messagesPath, prelude: 3, dropped: 3, ask: askAnthropic,
 		finish: map[string]string{"end": "end_turn", "tools": "tool_use"}},
 }
@@ -273,7 +275,7 @@ func TestSDKBaseURLs(t *testing.T) {
 	}
 	eachSDK(t, func(t *testing.T, k sdk) {
 		s := newSite(t, deterministic)
-		for _, base := range bases[k.name] {
+		for _, base := range bases[k.provider] {
 			for _, stream := range []bool{false, true} {
 				got, seen := s.run(k, sdkCall{Base: s.server.URL + base, Stream: stream}, simulator.Script{Tokens: 5})
 				if got.Fault.Kind != "" || got.Output != 5 {
@@ -332,7 +334,7 @@ func TestSDKsUnderstandTheGatewaysOwnErrors(t *testing.T) {
 		s := newSite(t, deterministic, func(s *site) {
 			s.config.MaxBodyBytes = 8192
 			d := dialect.OpenAI
-			if k.name == "anthropic" {
+			if k.provider == "anthropic" {
 				d = dialect.Anthropic
 			}
 			s.config.Providers = maps.Clone(s.config.Providers)
@@ -360,12 +362,12 @@ func refused(t *testing.T, s *site, k sdk, r refusal) {
 	r.call.Base, r.call.Client, r.call.Retries = s.server.URL+r.base+k.root, &http.Client{Transport: counter}, &once
 	s.sim.Reset()
 	got := k.ask(t.Context(), r.call).Fault
-	want := sdkFault{Kind: faultAPI, Status: r.status, Type: r.types[k.name], Code: r.code, Message: got.Message, RetryAfter: r.retryAfter, ShouldRetry: "false"}
+	want := sdkFault{Kind: faultAPI, Status: r.status, Type: r.types[k.provider], Code: r.code, Message: got.Message, RetryAfter: r.retryAfter, ShouldRetry: "false"}
 	sent := int64(1)
 	if r.retryAfter != "" {
 		want.ShouldRetry, sent = "", 2
 	}
-	if k.name == "anthropic" {
+	if k.provider == "anthropic" {
 		want.Code = "" // its errors have none
 	}
 	if got != want || !strings.Contains(got.Message, r.message) {

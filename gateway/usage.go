@@ -11,14 +11,18 @@ import (
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 )
 
-// endpointChat is the one endpoint whose streams report no usage unless asked.
-const endpointChat = "/v1/chat/completions"
+// The endpoints of OpenAI's dialect. Streams of the first two report no usage unless asked.
+const (
+	endpointChat        = "/v1/chat/completions"
+	endpointCompletions = "/v1/completions"
+	endpointResponses   = "/v1/responses"
+)
 
-// askForUsage lets a chat stream report its usage, where the client didn't ask
+// askForUsage lets a stream of chat or completions report its usage, where the client didn't ask
 // for that: without the report, the bill is an estimate. The client is shown
 // what it asked for; see relay.go.
 func (g *Gateway) askForUsage(call *call) {
-	if call.header.Endpoint != endpointChat || !call.provider.IncludeUsage || g.refusers.has(call) {
+	if e := call.header.Endpoint; e != endpointChat && e != endpointCompletions || !call.provider.IncludeUsage || g.refusers.has(call) {
 		return
 	}
 	if body, ok := dialect.InjectUsage(call.body); ok {

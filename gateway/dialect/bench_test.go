@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
 
@@ -15,6 +16,10 @@ func BenchmarkStream(b *testing.B) {
 		{"openrouter", "openrouter-claude-haiku"},
 		{"anthropic", "async-anthropic-message-streaming"},
 		{"anthropic-search", "pause-turn-web-search"},
+		{"responses", "thinking-with-code-execution"},
+		{"responses-xai", "grok-3-mini-streams-thinking"},
+		{"responses-background", "background-mode-streaming-vcr"},
+		{"completions", "async-completion-streaming"},
 	} {
 		r := recordingOf(b, bench.recording)
 		events := len(split(NewSSE(0), r.body))
@@ -61,6 +66,24 @@ func BenchmarkPlain(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		o.Event(chunk)
+	}
+}
+
+// BenchmarkResponses observes one plain event again and again, with another number each time.
+func BenchmarkResponses(b *testing.B) {
+	for name, event := range map[string]string{
+		"number-first": `{"type":"response.output_text.delta","sequence_number":42,"item_id":"msg_68c350a75ddc819ea5406470460be7850f2d670b80edc507","output_index":5,"content_index":0,"delta":" and","logprobs":[],"obfuscation":"r3Zk1m2Yq"}`,
+		"number-last":  `{"type":"response.output_text.delta","delta":" and","logprobs":[],"item_id":"msg_68c350a75ddc819ea5406470460be7850f2d670b80edc507","content_index":0,"output_index":5,"obfuscation":"r3Zk1m2Yq","sequence_number":42}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			event = "event: response.output_text.delta\ndata: " + event + "\n\n"
+			events := [][]byte{[]byte(event), []byte(strings.Replace(event, ":42", ":101", 1))}
+			o := OpenAI.Observe(Request{Endpoint: endpointResponses, Stream: true}, eventStream)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				o.Event(events[i&1])
+			}
+		})
 	}
 }
 

@@ -29,7 +29,8 @@ const (
 	chatUsage = entire | iota
 )
 
-// chat observes an SSE answer of Chat Completions.
+// chat observes an SSE answer of Chat Completions, or of the older Completions, whose choices have a text
+// in place of a delta.
 type chat struct {
 	sse
 	want     int      // how many choices have to finish
@@ -138,6 +139,8 @@ func (c *chat) child(parent node, key []byte) node {
 			return chatIndex
 		case "delta":
 			return chatDelta
+		case "text":
+			return chatText
 		case "finish_reason":
 			return chatFinish
 		case "usage": // Moonshot

@@ -60,10 +60,11 @@ type Request struct {
 	Endpoint     string // canonical, as from Dialect.Endpoint; behind Locate with the form of its stream
 	Model        string // as the client named it; empty where it is not in the body
 	Stream       bool   // the client asked for a stream
-	Choices      int    // n: how many answers were asked for, at least 1
+	Choices      int    // how many answers were asked for, at least 1: n, or best_of, and of completions for each prompt
 	IncludeUsage *bool  // stream_options.include_usage; nil where absent or null
 	MaxTokens    int64  // the most output tokens asked for, of each choice; 0 where unknown
 	ServiceTier  string // as asked for; empty where it was not
+	Background   bool   // Responses: the provider goes on without a client
 
 	located bool // the model is from the URL
 }
@@ -175,8 +176,8 @@ type Observer interface {
 	// Usage is what the attempt reported so far, in normal form; the zero Usage if nothing. What a
 	// provider doesn't say, or says in a way that makes no sense, is unknown. final tells that the report
 	// was seen which closes the answer: chat, the usage object of a finish chunk or behind it;
-	// Anthropic, that of the message_delta with a stop reason; Gemini, one with the last finishReason or
-	// behind it; Cohere, that of message-end; JSON, the body's own. Without it the usage is
+	// Anthropic, that of the message_delta with a stop reason; Responses, that of the event which ends it; Gemini, one with the
+	// last finishReason or behind it; Cohere, that of message-end; JSON, the body's own. Without it the usage is
 	// the last running one: of Anthropic the input alone, since what message_start says of output is
 	// a placeholder. The report is parsed at each call, not before.
 	Usage() (u token.Usage, final bool)

@@ -1,5 +1,5 @@
-// Package dialect knows the wire formats of the providers' APIs: OpenAI Chat Completions,
-// Anthropic Messages, Gemini's generateContent and Cohere's chat. Bytes go in; events, signs and names come out. It is pure: no I/O, no
+// Package dialect knows the wire formats of the providers' APIs: OpenAI Chat Completions, Responses and
+// the older Completions, Anthropic Messages, Gemini's generateContent and Cohere's chat. Bytes go in; events, signs and names come out. It is pure: no I/O, no
 // goroutines, no clock.
 //
 // A [Splitter] cuts the body of a server-sent event stream into events and changes nothing: what it
@@ -11,8 +11,8 @@
 // [Canonical] is the form of a request body that a fingerprint is taken of.
 //
 // A [TextReader] tells what text was generated, part by part, where tokens have to be counted.
-// [InjectUsage] makes a chat stream report its usage, and a [UsageView] hides from the client what
-// it didn't ask for.
+// [InjectUsage] makes a stream of chat or completions report its usage, and a [UsageView] hides from the
+// client what it didn't ask for. A [Sequence] reads the numbers that Responses gives to its events.
 //
 // What it guarantees:
 //

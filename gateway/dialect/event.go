@@ -18,7 +18,7 @@ const maxField = 8
 
 // facts are what the watcher found in the event so far.
 type facts struct {
-	kind    messageKind // Anthropic: the data's type
+	kind    messageKind // Anthropic, Responses: the data's type
 	failure bool        // the data says that the provider failed
 	object  bool        // it carries a tool's arguments as an object
 	done    bool        // chat: it is "[DONE]"; Gemini: the prompt was blocked
@@ -134,13 +134,23 @@ func (o *sse) readData(p []byte, i int, w watcher) {
 		if i += r.json.feed(p[i:], w); i == len(p) {
 			return
 		}
-		// A string at a free place begins.
-		fixed, place := i, r.json.node
-		if i = r.json.inString(p, i, w); r.json.state == inString {
+		// A string at a free place begins, or a literal at a counter's.
+		fixed, kind := i, r.json.state
+		place := r.json.node
+		if kind == inString {
+			i = r.json.inString(p, i, w)
+		} else {
+			i = r.json.inLiteral(p, i, w)
+		}
+		switch r.json.state {
+		case kind: // it goes on in the next piece
 			o.learned.stop()
 			return
+		case damaged:
+			o.learned.stop()
+		default:
+			o.learned.add(p, fixed, i, place, r)
 		}
-		o.learned.add(p, fixed, i, place, r)
 	}
 }
 

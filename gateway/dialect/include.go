@@ -11,7 +11,7 @@ type edit struct {
 	text     string
 }
 
-// InjectUsage makes a Chat Completions call that streams ask for its usage, as if
+// InjectUsage makes a call of Chat Completions, or of Completions, that streams ask for its usage, as if
 // stream_options.include_usage were true, and returns the new body and true. No other byte changes, and
 // body itself never does. A call that doesn't stream, or asks already, is returned as it is, with false.
 //

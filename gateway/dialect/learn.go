@@ -12,7 +12,7 @@ const maxLearned = 4 << 10
 // in them, so what is learned of one spares the parsing of the next: its fixed bytes are compared,
 // and the reader goes on with the state that it had behind them. Nothing is guessed: the same bytes
 // from the same state lead to the same state, and a free string changes nothing but what the
-// watcher is told of it.
+// watcher is told of it. So does a literal where only its value matters.
 type template struct {
 	segments [maxSegments]segment
 	known    int // how many of them there are
@@ -21,11 +21,32 @@ type template struct {
 	from     int // where in the event the segment begins that is being learned
 }
 
-// A segment is a stretch of fixed bytes, and the free string that follows it.
+// A segment is a stretch of fixed bytes, and the free string or the literal that follows it.
 type segment struct {
 	fixed []byte // with the quote that opens the string; of the last one, up to the event's end
-	place node   // of the string; unwatched in the last one
-	after reader // the reader behind the string's closing quote, or at the event's end
+	place node   // of the string or literal; unwatched in the last one
+	after reader // the reader behind the string's closing quote or the literal, or at the event's end
+}
+
+// skip finds the end of what follows a segment: where its text ends, and where to go on. It returns -1
+// if it isn't all there.
+func (s *segment) skip(rest []byte) (end, next int) {
+	if s.place&counter == counter {
+		for end < len(rest) && literalByte(rest[end]) {
+			end++
+		}
+		if end == len(rest) || !literal(rest[:end]) {
+			return -1, 0
+		}
+		return end, end
+	}
+	var text scanner
+	end = text.closing(rest, 0)
+	// A line's end within the string means that it isn't one line of data.
+	if end < 0 || bytes.IndexByte(rest[:end], '\n') >= 0 || bytes.IndexByte(rest[:end], '\r') >= 0 {
+		return -1, 0
+	}
+	return end, end + 1
 }
 
 // stop leaves what is known and learns no more.
@@ -80,14 +101,12 @@ func (o *sse) replay(p []byte, w watcher) int {
 			o.reader = s.after
 			return len(p)
 		}
-		var text scanner
-		end := text.closing(rest, 0)
-		// A line's end within the string means that it isn't one line of data.
-		if end < 0 || bytes.IndexByte(rest[:end], '\n') >= 0 || bytes.IndexByte(rest[:end], '\r') >= 0 {
+		end, next := s.skip(rest)
+		if end < 0 {
 			break
 		}
-		w.value(s.place, rest[:end], true)
-		i += len(s.fixed) + end + 1
+		w.value(s.place, rest[:end], s.place&counter == free)
+		i += len(s.fixed) + next
 		n++
 	}
 	if n > 0 {

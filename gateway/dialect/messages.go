@@ -17,7 +17,7 @@ const (
 	msgUsage = entire | iota
 )
 
-// A messageKind is what the type of an Anthropic stream event comes to.
+// A messageKind is what the type of a stream event comes to, where events say one.
 type messageKind uint8
 
 const (
@@ -25,6 +25,7 @@ const (
 	kindOther
 	kindStop
 	kindError
+	kindMute // has a delta that is no text
 )
 
 // messages observes an SSE answer of Anthropic Messages. The type in the data decides; the event's name

@@ -59,7 +59,7 @@ func TestRecordedSigns(t *testing.T) {
 				t.Errorf("%d failures, want none before or after the answer's end %q", got, r.end)
 			}
 			if i := slices.IndexFunc(signs, func(s Sign) bool { return s&Terminal != 0 }); i >= 0 {
-				if data := parts[i].data; !finishes(r.dialect, data) {
+				if data := parts[i].data; !finishes(r, data) {
 					t.Errorf("terminal is %q", data)
 				}
 			}
@@ -73,14 +73,17 @@ func TestRecordedSigns(t *testing.T) {
 	}
 }
 
-func finishes(d Dialect, event string) bool {
-	if d == Anthropic {
+func finishes(r recording, event string) bool {
+	switch r.endpoint {
+	case endpointMessages:
 		return strings.Contains(event, `"message_stop"`)
+	case endpointResponses:
+		return regexp.MustCompile(`"type": ?"response.(completed|incomplete)"`).MatchString(event)
 	}
-	if d == Gemini {
+	if r.dialect == Gemini {
 		return regexp.MustCompile(`"finishReason": ?"[A-Z_]+"`).MatchString(event)
 	}
-	if d == Cohere {
+	if r.dialect == Cohere {
 		return strings.Contains(event, `"message-end"`)
 	}
 	return regexp.MustCompile(`"finish_reason": ?"[a-z_]+"`).MatchString(event)
@@ -101,9 +104,12 @@ func TestRecordedText(t *testing.T) {
 					continue // [DONE]
 				}
 				want := hasText(v["delta"]) || hasText(v["content_block"])
+				if delta, ok := v["delta"].(string); ok && r.endpoint == endpointResponses {
+					want = delta != "" && v["type"] != "response.reasoning_summary_text.delta"
+				}
 				choices, _ := v["choices"].([]any)
 				for _, c := range choices {
-					want = want || hasText(c.(map[string]any)["delta"])
+					want = want || hasText(c.(map[string]any)["delta"]) || c.(map[string]any)["text"] != nil && c.(map[string]any)["text"] != ""
 				}
 				want = want || geminiHasText(v["candidates"]) || cohereHasText(v["delta"])
 				if got := o.Event([]byte(p.data))&Text != 0; got != want {
@@ -207,7 +213,7 @@ func TestRecordedAnyCut(t *testing.T) {
 }
 
 func TestRecordedEveryCut(t *testing.T) {
-	for _, name := range []string{"perplexity-sonar-supports", "test-prompt-with-prefill"} {
+	for _, name := range []string{"perplexity-sonar-supports", "test-prompt-with-prefill", "azure-tool-call-1", "bedrock-mantle-responses", "async-completion"} {
 		r := recordingOf(t, name)
 		want := split(NewSSE(0), r.body)
 		s := NewSSE(0)

@@ -2,8 +2,12 @@ package dialect
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
+
+// maxPrompts is how many prompts of one call are believed in.
+const maxPrompts = 1 << 20
 
 // BadRequest says why a body can't be a call of its endpoint, in words for the one who wrote it.
 type BadRequest struct {
@@ -22,6 +26,11 @@ const (
 	reqMaxTokens
 	reqMaxCompletion
 	reqTier
+	reqMaxOutput
+	reqBackground
+	reqBestOf
+	reqPrompt
+	reqPrompts
 	reqMembers // how many places there are
 )
 
@@ -38,10 +47,11 @@ type parse struct {
 	object bool // the body is an object
 
 	maxTokens, maxCompletion int64 // chat has the one under two names, of which the newer counts
+	bestOf, prompts          int64 // completions: what is generated to choose from, and for how many prompts
 	err                      *BadRequest
 }
 
-// parseRequest reads a body. Only a Chat Completions call has n and stream_options.
+// parseRequest reads a body. Only calls of Chat Completions and of Completions have n and stream_options.
 func parseRequest(endpoint string, body []byte) (Request, error) {
 	p := &parse{req: Request{Endpoint: endpoint, Choices: 1}}
 	if err := checkBody(body, p, &p.object); err != nil {
@@ -53,6 +63,7 @@ func parseRequest(endpoint string, body []byte) (Request, error) {
 	if p.req.MaxTokens = p.maxTokens; p.maxCompletion > 0 {
 		p.req.MaxTokens = p.maxCompletion
 	}
+	p.req.Choices = int(min(max(int64(p.req.Choices), p.bestOf), maxCount) * min(max(p.prompts, 1), maxPrompts))
 	return p.req, nil
 }
 
@@ -83,13 +94,21 @@ func (p *parse) child(parent node, key []byte) node {
 		case "stream":
 			return reqStream
 		case "n":
-			return p.chatOnly(reqN)
+			return p.only(reqN, endpointChat, endpointCompletions)
 		case "stream_options":
-			return p.chatOnly(reqStreamOptions)
+			return p.only(reqStreamOptions, endpointChat, endpointCompletions)
 		case "max_tokens":
 			return reqMaxTokens
 		case "max_completion_tokens":
-			return p.chatOnly(reqMaxCompletion)
+			return p.only(reqMaxCompletion, endpointChat)
+		case "max_output_tokens":
+			return p.only(reqMaxOutput, endpointResponses)
+		case "background":
+			return p.only(reqBackground, endpointResponses)
+		case "best_of":
+			return p.only(reqBestOf, endpointCompletions)
+		case "prompt":
+			return p.only(reqPrompt, endpointCompletions)
 		case "service_tier":
 			return reqTier
 		}
@@ -97,12 +116,15 @@ func (p *parse) child(parent node, key []byte) node {
 		if k == "include_usage" {
 			return reqIncludeUsage
 		}
+	case reqPrompt:
+		return reqPrompts
 	}
 	return unwatched
 }
 
-func (p *parse) chatOnly(n node) node {
-	if p.req.Endpoint == endpointChat {
+// only is n for calls of these endpoints.
+func (p *parse) only(n node, endpoints ...string) node {
+	if slices.Contains(endpoints, p.req.Endpoint) {
 		return n
 	}
 	return unwatched
@@ -114,7 +136,7 @@ func (p *parse) open(n node, object bool) {
 		p.object = object
 	case n == reqStreamOptions && object:
 		p.req.IncludeUsage = nil
-	case n == reqMaxTokens || n == reqMaxCompletion || n == reqTier:
+	case n == reqMaxTokens || n == reqMaxCompletion || n == reqTier || n >= reqMaxOutput:
 		p.hint(n, nil, false) // what is wrong with these is the provider's to say
 	default:
 		p.wrong(n)
@@ -167,8 +189,19 @@ func (p *parse) hint(n node, raw []byte, quoted bool) {
 	switch n {
 	case reqMaxTokens:
 		p.maxTokens = limit
-	case reqMaxCompletion:
+	case reqMaxCompletion, reqMaxOutput:
 		p.maxCompletion = limit
+	case reqBackground:
+		p.req.Background = !quoted && string(raw) == "true"
+	case reqBestOf:
+		p.bestOf = limit
+	case reqPrompt:
+		p.prompts = 0 // one, or as many as follow
+	case reqPrompts:
+		// A prompt is a text or a list of tokens. A list of numbers is one prompt.
+		if quoted || raw == nil {
+			p.prompts++
+		}
 	case reqTier:
 		p.req.ServiceTier = ""
 		if quoted && len(raw) <= maxToken {

@@ -31,6 +31,10 @@ const (
 	// entire marks a place whose object or array is handed to the watcher as it is written. Nothing in it
 	// is watched.
 	entire node = 0x40
+
+	// counter marks a place whose literals differ from event to event, like numbers that count them. The
+	// scanner pauses at their start.
+	counter = free | entire
 )
 
 // A watcher is told of the places it knows, in the order of the text. Slices are valid only during
@@ -79,7 +83,7 @@ func (s *scanner) reset() {
 }
 
 // feed reads the next piece and returns how much of it: less than all only at the
-// start of a string at a free place. A damaged text is read to its end.
+// start of a string at a free place, or of a literal at a counter's. A damaged text is read to its end.
 func (s *scanner) feed(p []byte, w watcher) int {
 	from := 0 // of what is at an entire place
 	for i := 0; i < len(p); {
@@ -96,7 +100,7 @@ func (s *scanner) feed(p []byte, w watcher) int {
 		switch c := p[i]; c {
 		case '"':
 			s.quote(w)
-			if s.state == inString && s.node&free != 0 {
+			if s.state == inString && s.node&counter == free {
 				return i + 1
 			}
 			i = s.inString(p, i+1, w)
@@ -107,7 +111,7 @@ func (s *scanner) feed(p []byte, w watcher) int {
 			s.colon()
 		case '{', '[':
 			s.push(c == '{', w)
-			if s.node&(entire|free) == entire && s.state != damaged {
+			if s.node&counter == entire && s.state != damaged {
 				s.inside, from = uint16(s.depth), i
 			}
 		case '}', ']':
@@ -124,6 +128,9 @@ func (s *scanner) feed(p []byte, w watcher) int {
 			}
 			s.element(w)
 			s.state = inLiteral
+			if s.node&counter == counter && literalByte(c) {
+				return i
+			}
 			continue
 		}
 		i++

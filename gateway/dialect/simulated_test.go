@@ -99,6 +99,9 @@ func (a *attempt) emit(p dialect.TextPart, text []byte) {
 }
 
 const (
+	responseCall   = `{"model":"gpt-5.5","stream":%v,"input":"hi"}`
+	completionCall = `{"model":"gpt-5.5","stream":%v,"stream_options":{"include_usage":true},"n":2,"prompt":"hi"}`
+
 	chatCall    = `{"model":"gpt-5.5","stream":%v,"stream_options":{"include_usage":true},"n":2,"messages":[]}`
 	messageCall = `{"model":"claude-sonnet-4-5","stream":%v,"max_tokens":4096,"messages":[]}`
 )
@@ -111,11 +114,14 @@ func TestSimulatedUsage(t *testing.T) {
 	}
 	for _, place := range []simulator.UsagePlace{simulator.UsageAsked, simulator.UsageAlways, simulator.UsageFinish, simulator.UsageGroq, simulator.UsageEvery, simulator.UsageXAI, simulator.UsageNone} {
 		for _, stream := range []bool{true, false} {
-			for path, call := range map[string]string{"/v1/chat/completions": chatCall, "/v1/messages": messageCall} {
+			for path, call := range map[string]string{"/v1/chat/completions": chatCall, "/v1/messages": messageCall, "/v1/responses": responseCall, "/v1/completions": completionCall} {
+				if odd := !slices.Contains([]simulator.UsagePlace{simulator.UsageAsked, simulator.UsageAlways, simulator.UsageNone}, place); odd && path == "/v1/completions" {
+					continue // nobody does that
+				}
 				t.Run(fmt.Sprint(place, stream, path), func(t *testing.T) {
 					s := script
 					s.Usage = place
-					if path == "/v1/chat/completions" {
+					if path != "/v1/messages" {
 						s.CacheWrite1h = 0 // it has but one kind
 					}
 					a := ask(t, s, path, fmt.Sprintf(call, stream), 0)
@@ -150,7 +156,7 @@ func TestSimulatedRunningUsage(t *testing.T) {
 func TestSimulatedText(t *testing.T) {
 	const said, called = "How much wood, \"they\" say\nä 木 😀", `{"a":"b \"c\"","d":[1,2]}`
 	script := simulator.Script{Text: said, Tools: []simulator.Tool{{Name: "look", Arguments: called}, {Name: "see", Arguments: `{}`}}}
-	for path, call := range map[string]string{"/v1/chat/completions": chatCall, "/v1/messages": messageCall} {
+	for path, call := range map[string]string{"/v1/chat/completions": chatCall, "/v1/messages": messageCall, "/v1/responses": responseCall} {
 		for _, shown := range []bool{true, false} {
 			for _, stream := range []bool{true, false} {
 				t.Run(fmt.Sprint(path, shown, stream), func(t *testing.T) {
@@ -167,6 +173,13 @@ func TestSimulatedText(t *testing.T) {
 						{Kind: dialect.Content, Choice: 1}: said,
 						{Kind: dialect.Call}:               "look" + called,
 						{Kind: dialect.Call, Index: 1}:     "see{}",
+					}
+					if path == "/v1/responses" { // the reasoning is an item, shown or not
+						want = map[dialect.TextPart]string{
+							{Kind: dialect.Content, Choice: 1}: said,
+							{Kind: dialect.Call, Choice: 2}:    "look" + called,
+							{Kind: dialect.Call, Choice: 3}:    "see{}",
+						}
 					}
 					if path == "/v1/messages" {
 						first := 0

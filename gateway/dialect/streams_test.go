@@ -14,18 +14,19 @@ import (
 
 // A recording is a provider's answer as it was on the wire, and what the index says of it.
 type recording struct {
-	name    string
-	dialect Dialect
-	body    []byte
-	events  int // as the index counts them
-	end     string
-	model   string
-	framed  bool // the source had dropped the SSE framing; it is added again here
+	name     string
+	dialect  Dialect
+	endpoint string
+	body     []byte
+	events   int // as the index counts them
+	end      string
+	model    string
+	framed   bool // the source had dropped the SSE framing; it is added again here
 
 	column func(name string) string // of the index
 }
 
-// recordings returns the recorded streams of both dialects, and skips the test where there are none.
+// recordings returns the recorded streams of the dialects, and skips the test where there are none.
 func recordings(t testing.TB) []recording {
 	t.Helper()
 	dir := recordingsDir(t)
@@ -48,9 +49,13 @@ func recordings(t testing.TB) []recording {
 		r.column = func(name string) string { return column(row, name) }
 		switch column(row, "dialect") {
 		case "openai-chat":
-			r.dialect = OpenAI
+			r.dialect, r.endpoint = OpenAI, endpointChat
+		case "openai-responses":
+			r.dialect, r.endpoint = OpenAI, endpointResponses
+		case "openai-completions":
+			r.dialect, r.endpoint = OpenAI, endpointCompletions
 		case "anthropic":
-			r.dialect = Anthropic
+			r.dialect, r.endpoint = Anthropic, endpointMessages
 		case "gemini":
 			r.dialect = Gemini
 		case "cohere-v2":
@@ -70,7 +75,7 @@ func recordings(t testing.TB) []recording {
 		recs = append(recs, r)
 	}
 	if len(recs) == 0 {
-		t.Fatalf("%s lists no stream of either dialect", dir)
+		t.Fatalf("%s lists no stream of the dialects", dir)
 	}
 	return recs
 }
@@ -129,7 +134,7 @@ func recordingOf(t testing.TB, part string) recording {
 }
 
 func (r recording) observer() Observer {
-	return r.dialect.Observe(Request{Stream: true, Choices: 1}, "text/event-stream; charset=utf-8")
+	return r.dialect.Observe(Request{Endpoint: r.endpoint, Stream: true, Choices: 1}, "text/event-stream; charset=utf-8")
 }
 
 // heldPart is a part with bytes of its own.

@@ -20,9 +20,9 @@ const (
 // A TextPart names a part of an answer that has a text of its own, to be counted for itself. It can be
 // compared and be a map's key.
 type TextPart struct {
-	Choice int // chat: the choice's index; Gemini: the candidate's; else 0
+	Choice int // the choice's index; of Gemini the candidate's; of responses the output item's; else 0
 	Kind   TextKind
-	Index  int // chat and Gemini: the tool call's, of code that the provider runs -1; messages: the content block's; else 0
+	Index  int // chat and Gemini: the tool call's, of code that the provider runs -1; messages: the content block's; responses: the content part's; else 0
 }
 
 // maxGathered is the size of the largest event or body that a TextReader reads: 64 MiB.
@@ -34,32 +34,38 @@ const maxGathered = 64 << 20
 //
 // Text is what the model wrote: content, refusals, reasoning as far as it is shown, the names
 // and arguments of tools it calls, transcripts. It is not what the provider adds: ids, roles, signatures, encrypted
-// reasoning, citations, results of the provider's own tools, padding. Around the calls of tools and between
+// reasoning, a summary of it by OpenAI, which is not what is billed, citations, results of the provider's own
+// tools, padding. With echo, completions repeat the prompt, which can't be told from what follows. Around the calls of tools and between
 // the parts providers bill a few tokens more, which no one shows; a count of the text is that much too low.
 type TextReader struct {
 	sse      bool
 	array    bool // the events are those of a JSON array
-	messages bool
 	gemini   bool
 	cohere   bool
+	endpoint string
 	gathered []byte // an event in parts, or a body
 	lost     bool
 	thought  bool
 
 	emit   func(TextPart, []byte)
-	called map[TextPart]string // chat: the names of the calls, since some providers repeat them
+	called map[TextPart]string // the names of the calls, since some providers repeat them
 	calls  map[int]int         // Gemini: how many calls a choice has made
+	shown  map[int]bool        // responses: the output items of which pieces came
 }
 
 // NewTextReader returns a reader of one attempt at a call of dialect d, answered with contentType.
 func NewTextReader(d Dialect, req Request, contentType string) *TextReader {
+	if d == Anthropic {
+		req.Endpoint = endpointMessages
+	}
 	return &TextReader{
 		sse:      req.SSE(contentType),
 		array:    !req.SSE(contentType) && req.array(),
-		messages: d == Anthropic,
 		gemini:   d == Gemini,
 		cohere:   d == Cohere,
+		endpoint: req.Endpoint,
 		called:   make(map[TextPart]string),
+		shown:    make(map[int]bool),
 	}
 }
 
@@ -107,8 +113,8 @@ func (r *TextReader) Flush(emit func(TextPart, []byte)) {
 // as they are shown: some providers show a summary, or how it begins.
 func (r *TextReader) Thought() bool { return r.thought }
 
-// Lost tells whether there was more text than was read: in an event or a body larger than 64 MiB, or in a
-// body that was cut off.
+// Lost tells whether there was more text than was read: in an event or a body larger than 64 MiB, in a body
+// that was cut off, or in an answer that is yet to be generated.
 func (r *TextReader) Lost() bool { return r.lost }
 
 // read reads the JSON of an event or a body.
@@ -127,11 +133,18 @@ func (r *TextReader) read(text []byte, emit func(TextPart, []byte)) {
 		r.cohereMessage(int(o.count("index").Or(0)), o.object("delta").object("message"))
 	case r.cohere:
 		r.cohereMessage(0, o.object("message"))
-	case r.messages && r.sse:
+	case r.endpoint == endpointMessages && r.sse:
 		r.messageEvent(o)
-	case r.messages:
+	case r.endpoint == endpointMessages:
 		for i, block := range o.list("content") {
 			r.block(i, newObject(block))
+		}
+	case r.endpoint == endpointResponses && r.sse:
+		r.responseEvent(o)
+	case r.endpoint == endpointResponses:
+		r.lost = r.lost || pending(o.text("status"))
+		for i, item := range o.list("output") {
+			r.outputItem(i, newObject(item))
 		}
 	default:
 		for i, choice := range o.list("choices") {
@@ -177,6 +190,7 @@ func (r *TextReader) choice(position int, choice object) {
 	content := TextPart{Choice: index, Kind: Content}
 	thinking := TextPart{Choice: index, Kind: Thinking}
 
+	r.piece(content, choice.text("text")) // completions
 	r.reasoning(thinking, delta)
 	r.piece(content, delta.text("content"))
 	for _, raw := range delta.list("content") { // Mistral
@@ -218,15 +232,20 @@ func (r *TextReader) parts(part TextPart, o object, name string) {
 
 // call reads a piece of a tool call.
 func (r *TextReader) call(part TextPart, call object) {
-	if name := call.text("name"); name != "" && name != r.called[part] {
-		r.called[part] = name
-		r.piece(part, name)
-	}
+	r.callName(part, call)
 	for _, name := range []string{"arguments", "input"} {
 		r.piece(part, call.text(name))
 		if call.object(name) != nil { // not as a string but as it is
 			r.piece(part, string(call[name]))
 		}
+	}
+}
+
+// callName reads the name of a tool that is called.
+func (r *TextReader) callName(part TextPart, call object) {
+	if name := call.text("name"); name != "" && name != r.called[part] {
+		r.called[part] = name
+		r.piece(part, name)
 	}
 }
 

@@ -136,7 +136,7 @@ func TestRecordedView(t *testing.T) {
 	asked := 0
 	for _, r := range recordings(t) {
 		// Whoever reports on the last chunk alone and says null before was asked.
-		if r.dialect != OpenAI || r.column("provider") != "openai" || !bytes.Contains(r.body, []byte(`"usage":null`)) {
+		if r.endpoint != endpointChat || r.column("provider") != "openai" || !bytes.Contains(r.body, []byte(`"usage":null`)) {
 			continue
 		}
 		asked++
@@ -184,7 +184,7 @@ func TestRecordedViewBackAgain(t *testing.T) {
 // Providers that report unasked are shown as they are: whatever they send has a choice, or more, beside the usage.
 func TestRecordedViewLeavesOthers(t *testing.T) {
 	for _, r := range recordings(t) {
-		if !slices.Contains([]string{"deepseek", "mistral", "groq", "openrouter", "perplexity"}, r.column("provider")) {
+		if r.endpoint != endpointChat || !slices.Contains([]string{"deepseek", "mistral", "groq", "openrouter", "perplexity"}, r.column("provider")) {
 			continue
 		}
 		v := NewUsageView()

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 )
 
 const (
-	endpointChat     = "/v1/chat/completions"
-	endpointMessages = "/v1/messages"
+	endpointChat        = "/v1/chat/completions"
+	endpointResponses   = "/v1/responses"
+	endpointCompletions = "/v1/completions"
+	endpointMessages    = "/v1/messages"
 )
 
 // An Error is one of the gateway's own, before it takes a dialect's shape. What is empty gets the
@@ -27,18 +30,37 @@ type openAI struct{}
 func (openAI) Name() string { return "openai" }
 
 func (openAI) Endpoint(path string) (string, bool) {
-	return endpoint(path, "/chat/completions", endpointChat)
+	for _, canonical := range []string{endpointChat, endpointResponses} {
+		if e, ok := endpoint(path, strings.TrimPrefix(canonical, "/v1"), canonical); ok {
+			return e, true
+		}
+	}
+	prefix, ok := strings.CutSuffix("/"+path, "/completions")
+	if !ok || !beforeCompletions.MatchString(prefix) {
+		return "", false
+	}
+	return endpointCompletions, true
 }
+
+// beforeCompletions is what may stand before the last segment of Completions: nothing, a version, or the place
+// of a model. Other APIs have paths that end alike: Mistral's /v1/fim/completions, /v1/agents/completions.
+var beforeCompletions = regexp.MustCompile(`^/*$|/(v\d+|beta|openai|(deployments|engines)/[^/]+)/*$`)
 
 func (openAI) Parse(endpoint string, body []byte) (Request, error) {
 	return parseRequest(endpoint, body)
 }
 
 func (openAI) Observe(req Request, contentType string) Observer {
-	if !req.SSE(contentType) {
-		return newBody(chatBody)
+	sse := req.SSE(contentType)
+	switch {
+	case req.Endpoint == endpointResponses && sse:
+		return new(responses)
+	case req.Endpoint == endpointResponses:
+		return newResponsesBody()
+	case sse:
+		return newChat(req)
 	}
-	return newChat(req)
+	return newBody(chatBody)
 }
 
 func (openAI) Error(e Error) (string, []byte) {

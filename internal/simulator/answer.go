@@ -17,16 +17,17 @@ type answer struct {
 	created     int64 // Unix seconds
 	seed        uint64
 
-	hidden  int
-	shown   bool // hidden tokens are streamed
-	text    int  // visible tokens of each choice
-	choices int
-	fixed   []string // the text's tokens where the script gives one, JSON-escaped
-	unicode bool
-	calls   []call
-	cutText bool // the token limit fell into the text
-	cutCall bool // or into, or before, the calls
-	perStep int  // tokens in one delta
+	hidden     int
+	shown      bool // hidden tokens are streamed
+	background bool // responses: the call is not waited for
+	text       int  // visible tokens of each choice
+	choices    int
+	fixed      []string // the text's tokens where the script gives one, JSON-escaped
+	unicode    bool
+	calls      []call
+	cutText    bool // the token limit fell into the text
+	cutCall    bool // or into, or before, the calls
+	perStep    int  // tokens in one delta
 
 	input, cacheRead, cacheWrite, cacheWrite1h int
 }
@@ -61,17 +62,24 @@ func (x *exchange) newAnswer() *answer {
 	if s.Model != "" {
 		a.model = s.Model
 	}
-	switch x.dialect {
-	case anthropic:
+	switch path := apiPath(x.r.URL.Path); {
+	case x.dialect == anthropic:
 		a.id, a.choices = "msg_01"+letters(seed+2, 22), 1
-	case google:
+	case x.dialect == google:
 		a.id = letters(seed+2, 23)
+	case path == responsesPath:
+		a.id, a.choices, a.background = "resp_"+hexDigits(mix(seed+2), 16)+hexDigits(mix(seed+4), 16), 1, x.req.Background
+	case path == completionsPath:
+		a.id = "cmpl-" + letters(seed+2, 29)
 	default:
 		a.id = "chatcmpl-" + letters(seed+2, 29)
 	}
 	a.planText(s)
 	for i, t := range s.Tools {
 		a.calls = append(a.calls, newCall(t, x.dialect, seed+uint64(i)))
+	}
+	if apiPath(x.r.URL.Path) == completionsPath {
+		a.calls, a.shown = nil, false // it has a form for neither
 	}
 	if limit := x.req.limit(); limit > 0 {
 		a.truncate(limit)

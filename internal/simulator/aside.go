@@ -21,7 +21,7 @@ func (x *exchange) aside(path string) End {
 		return x.countTokens()
 	case path == "/v1/echo":
 		return x.echo()
-	case path == "/v1/chat/completions", path == "/v1/messages", path == "/v1/embeddings", path == "/v1/models":
+	case path == "/v1/chat/completions", path == "/v1/messages", path == "/v1/embeddings", path == "/v1/models", path == responsesPath, path == completionsPath:
 		return x.reject(http.StatusMethodNotAllowed, ErrorBody{Message: fmt.Sprintf("Not allowed to %s on %s.", method, x.r.URL.Path)})
 	}
 	e := ErrorBody{Message: fmt.Sprintf("Invalid URL (%s %s)", method, x.r.URL.Path), Code: "unknown_url"}

@@ -1,7 +1,7 @@
 // Package simulator is a provider that lives on this machine: an HTTP server
-// that speaks OpenAI Chat Completions, Anthropic Messages and Gemini's
-// generateContent as the real ones do, streamed and not, does on request
-// everything that real ones do by accident, and keeps its own bill.
+// that speaks OpenAI Chat Completions, Responses and Completions, Anthropic
+// Messages and Gemini's generateContent as the real ones do, streamed and not,
+// does on request everything that real ones do by accident, and keeps its own bill.
 //
 // It is the independent witness of the accounting tests, the benchmarks and
 // the demo, so it imports nothing of the gateway: what it says a request cost
@@ -25,8 +25,9 @@
 //     [Simulator.WaitIdle] returns.
 //   - No goroutine outlives [Server.Close], whatever a script is waiting for.
 //
-// What it does not do: TLS, HTTP/2, WebSockets, the Responses dialect
-// (a [Replay] of a recording answers on any path), tool execution, or
+// What it does not do: TLS, HTTP/2, WebSockets, other dialects (a [Replay]
+// of a recording answers on any path), stored responses (what a call in the
+// background generates is billed, and can't be fetched), tool execution, or
 // checking that a request makes sense beyond being a JSON object.
 //
 // Beside the API, a process that is not ours can reach it at GET

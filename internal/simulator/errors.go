@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -100,6 +101,18 @@ func googleError(status int) ErrorBody {
 		}
 	}
 	return e
+}
+
+// responseEvent is the error as an event of Responses, which has members of its own.
+func (e ErrorBody) responseEvent(sequence int) []byte {
+	b, _ := json.Marshal(struct { // strings always marshal
+		Type     string  `json:"type"`
+		Sequence int     `json:"sequence_number"`
+		Code     string  `json:"code"`
+		Message  string  `json:"message"`
+		Param    *string `json:"param"`
+	}{"error", sequence, cmp.Or(e.Code, e.Type), e.Message, nil})
+	return b
 }
 
 // json is the error as a response body. Anthropic repeats the request id in

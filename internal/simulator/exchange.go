@@ -50,7 +50,9 @@ type request struct {
 	Stream        bool            `json:"stream"`
 	MaxTokens     int             `json:"max_tokens"`
 	MaxCompletion int             `json:"max_completion_tokens"`
+	MaxOutput     int             `json:"max_output_tokens"`
 	N             int             `json:"n"`
+	Background    bool            `json:"background"`
 	StreamOptions json.RawMessage `json:"stream_options"`
 	User          json.RawMessage `json:"user"`
 	Metadata      json.RawMessage `json:"metadata"`
@@ -62,11 +64,10 @@ type request struct {
 }
 
 func (r *request) limit() int {
-	if r.Generation.MaxTokens > 0 {
-		return r.Generation.MaxTokens
-	}
-	if r.MaxCompletion > 0 {
-		return r.MaxCompletion
+	for _, n := range []int{r.Generation.MaxTokens, r.MaxOutput, r.MaxCompletion} {
+		if n > 0 {
+			return n
+		}
 	}
 	return r.MaxTokens
 }
@@ -197,6 +198,9 @@ func (x *exchange) run() End {
 		return x.reject(http.StatusBadRequest, ErrorBody{Code: "simulator_script", Message: err.Error()})
 	}
 	x.script = script
+	if x.req.Background && x.script.OnDisconnect == "" {
+		x.script.OnDisconnect = BillFull // it is generated whoever leaves
+	}
 	if extra := x.sim.opts.BillExtraOn; extra != nil {
 		x.script.BillExtra += extra(x.r)
 	}

@@ -19,11 +19,16 @@ func apiPath(path string) string {
 	return path
 }
 
+const (
+	responsesPath   = "/v1/responses"
+	completionsPath = "/v1/completions"
+)
+
 // mustParse is true where a body that is no JSON object is an error.
 func mustParse(path string) bool {
 	p := apiPath(path)
 	_, _, gemini := geminiCall(path)
-	return gemini || p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings"
+	return gemini || p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings" || p == responsesPath || p == completionsPath
 }
 
 // isAside is true for what never takes a script from the queue.
@@ -74,11 +79,13 @@ func (x *exchange) route() End {
 	messages := path == "/v1/messages" && x.r.Method == http.MethodPost
 	_, _, gemini := geminiCall(path)
 	gemini = gemini && x.r.Method == http.MethodPost
+	responses := path == responsesPath && x.r.Method == http.MethodPost
+	completions := path == completionsPath && x.r.Method == http.MethodPost
 	switch {
 	case s.Replay != nil:
 		x.answer = x.newReplayAnswer()
 		x.sim.update(func() { x.entry.Streamed = true })
-	case chat, messages, gemini:
+	case chat, messages, gemini, responses, completions:
 		x.answer = x.newAnswer()
 		x.sim.update(func() { x.entry.ResponseID, x.entry.Model = x.answer.id, x.answer.model })
 	}
@@ -88,7 +95,7 @@ func (x *exchange) route() End {
 	switch {
 	case s.Replay != nil:
 		return x.replay()
-	case chat && s.RejectStreamUsage && len(x.req.StreamOptions) > 0:
+	case (chat || completions) && s.RejectStreamUsage && len(x.req.StreamOptions) > 0:
 		return x.reject(http.StatusBadRequest, ErrorBody{Message: "Unrecognized request argument supplied: stream_options"})
 	case chat && x.req.Stream:
 		return x.stream(x.answer.chatFrames(x.usagePlace(), x.script.Obfuscation))
@@ -100,6 +107,16 @@ func (x *exchange) route() End {
 		return x.whole(x.answer.messageBody(x.script.Usage != UsageNone))
 	case gemini:
 		return x.gemini()
+	case responses && x.req.Stream:
+		return x.stream(x.answer.responseFrames(s.Usage != UsageNone, s.Obfuscation))
+	case responses && x.req.Background:
+		return x.queued()
+	case responses:
+		return x.whole(x.answer.responseBody(x.answer.responseStatus(), s.Usage != UsageNone))
+	case completions && x.req.Stream:
+		return x.stream(x.answer.completionFrames(x.usagePlace() == UsageAlways))
+	case completions:
+		return x.whole(x.answer.completionBody(s.Usage != UsageNone))
 	}
 	return x.aside(path)
 }

@@ -47,6 +47,8 @@ type Script struct {
 	// Gemini: the tokens, a call in one, and the finish of each candidate;
 	// in the array form each is an element, and the bracket behind the last
 	// is none.
+	// responses: created, in_progress, for each item added, part added, deltas,
+	// three dones, and completed; hidden reasoning is an item without deltas.
 	CutAfterEvents    int       `json:"cut_after_events,omitempty"`
 	CutAfterBytes     int       `json:"cut_after_bytes,omitempty"`
 	Cut               Cut       `json:"cut,omitempty"` // "": CutFIN

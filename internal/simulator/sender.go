@@ -370,7 +370,11 @@ func (s *sender) errorEvent() {
 	if status == 0 {
 		status = 529 // overloaded is what breaks real streams
 	}
-	f := frame{data: x.script.Error.fill(x.dialect, status).json(x.dialect, "")}
+	e := x.script.Error.fill(x.dialect, status)
+	f := frame{data: e.json(x.dialect, "")}
+	if apiPath(x.r.URL.Path) == responsesPath {
+		f = frame{event: "error", data: e.responseEvent(s.rendered)}
+	}
 	if x.dialect == anthropic || x.script.NamedError {
 		f.event = "error"
 	}

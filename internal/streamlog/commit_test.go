@@ -266,6 +266,52 @@ func TestNewestOfAKey(t *testing.T) {
 	}
 }
 
+// A stream is found by the provider's id of its answer while that is still coming, also after a crash, and
+// by its own principal alone.
+func TestNamed(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, testOptions(t))
+	s := create(t, l)
+	id := s.Header().ID
+	for _, name := range []string{"resp_1", "", strings.Repeat("x", maxResponseID+1)} {
+		if err := s.Named(name); err != nil {
+			t.Fatalf("%.10q: %v", name, err)
+		}
+	}
+	appendEvents(t, s, 0, 1) // and with it the name is durable
+	find := func(l *Log, name string, want error) {
+		t.Helper()
+		found, err := l.ByResponse(alice, name)
+		if !errors.Is(err, want) || err == nil && found.Header().ID != id {
+			t.Fatalf("%.10q: %v, want %v", name, err, want)
+		}
+		if err == nil {
+			found.Release()
+		}
+	}
+	find(l, "resp_1", nil)
+	find(l, strings.Repeat("x", maxResponseID+1), ErrNotFound)
+	if _, err := l.ByResponse(Hash{2}, "resp_1"); err != ErrNotFound {
+		t.Errorf("another's: %v", err)
+	}
+	s.Release()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = openLog(t, dir, testOptions(t))
+	defer l.Close()
+	find(l, "resp_1", nil)
+	for _, s := range l.Recovered() {
+		finish(t, s)
+		if err := s.Named("resp_2"); !errors.Is(err, ErrEnded) {
+			t.Errorf("after the end: %v", err)
+		}
+		s.Release()
+	}
+	find(l, "resp_1", nil)
+	find(l, "resp_2", ErrNotFound)
+}
+
 func TestListPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := openLog(t, t.TempDir(), testOptions(t))

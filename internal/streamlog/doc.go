@@ -8,7 +8,7 @@
 // Readers read a stream from an event index on: first what is stored, then what
 // comes. Marks (Attach, Delivered, Detach, Mark) stand among the events, in the
 // order in which they became durable; History gives all of it, for the books. Get,
-// ByKey, ByResponse and List find streams. Recovered hands out those that a crash
+// ByKey, ByResponse and List find streams; ByResponse as soon as one is Named. Recovered hands out those that a crash
 // left without an end; each must be given one.
 //
 // Once a stream has ended its owner has duties elsewhere: it is to be settled. When

@@ -88,6 +88,7 @@ type Policy struct {
 	OnCancel     string `json:"on_cancel"`               // of the provider: billing_stops, billed_in_full, unknown
 	Reclaimable  bool   `json:"reclaimable"`             // somebody could come back for the answer
 	OnDisconnect string `json:"on_disconnect,omitempty"` // what the call said: continue, cancel
+	Background   bool   `json:"background,omitempty"`    // the provider goes on without a connection, and keeps the answer
 }
 
 // Attempt is one upstream request, written before it is sent.

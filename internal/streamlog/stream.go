@@ -216,6 +216,22 @@ func (s *Stream) Finish(e End) (End, error) {
 	return End{}, err
 }
 
+// Named notes the provider's id of the answer while it is still coming, so that ByResponse finds it: once
+// events that are appended later are durable, so is this. It does not wait for its commit. The end says the
+// id again, or nothing.
+func (s *Stream) Named(responseID string) error {
+	if responseID == "" || len(responseID) > maxResponseID {
+		return nil
+	}
+	o := &op{stream: s, keys: []keyValue{{key: responseKey(s.header.Principal, responseID), value: s.header.ID[:]}}}
+	return s.submit(o, s.header.Accepted, func(uint32) error {
+		if s.ending {
+			return ErrEnded
+		}
+		return nil
+	})
+}
+
 // summary is what the next operation writes about the stream. Called with the
 // lock held.
 func (s *Stream) summary(end *End) summary {
