@@ -11,7 +11,7 @@
 //
 // A [TextReader] tells what text was generated, part by part, where tokens have to be counted.
 // [InjectUsage] makes a chat stream report its usage, and a [UsageView] hides from the client what
-// it didn't ask for.
+// it didn't ask for. An [Assembly] makes the one JSON body of a stream's events.
 //
 // What it guarantees:
 //
