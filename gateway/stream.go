@@ -100,13 +100,6 @@ func (s *stream) live() bool {
 	return s.draining
 }
 
-// isOrphan reports whether nobody is connected who could get the answer.
-func (s *stream) isOrphan() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.owners) == 0
-}
-
 // unfinished is what is known, without looking at it, of an answer that is still
 // coming.
 func (s *stream) unfinished() (bytes int64, orphan, live bool) {
