@@ -42,8 +42,8 @@ func (g *Gateway) drain(s *stream, call *call, req *http.Request) {
 	if err := g.end(s.log, e, s.attempt); err != nil {
 		g.logger.Error("a stream's end was not stored; it will be recovered at the next start", append(logAttrs(&s.header), "error", err)...)
 	}
+	g.endAttempt(s, e, t) // before anybody can have its bill posted, who would look for its span
 	s.drained(e)
-	g.endAttempt(s, e, t)
 	g.settle(s.log)
 	g.mu.Lock()
 	close(g.ended)
