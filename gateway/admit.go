@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/otel/trace"
@@ -30,10 +31,14 @@ type call struct {
 	plain    []byte // as the client sent it, where that is something else
 	request  dialect.Request
 	header   streamlog.Header
+
+	adopt string // viaRetry or viaAuto: it may continue an orphan of the same content; empty: it may not
+	never bool   // it says that it continues nothing
+	ids   bool   // it wants events numbered
 }
 
 // generate handles a call that a provider would bill: it continues the stream
-// that its key names, or makes a new one.
+// that its key names, or one that it may adopt, or makes a new one.
 func (g *Gateway) generate(c echo.Context, p Provider, path, endpoint string) error {
 	call, err := g.readCall(c, p, path, endpoint)
 	if err != nil {
@@ -46,11 +51,16 @@ func (g *Gateway) generate(c echo.Context, p Provider, path, endpoint string) er
 	return conn.serve(c)
 }
 
-// connectCall connects to the stream that the call's key names, or to a new one.
+// connectCall connects to the stream that the call's key names, without a key to one
+// that it may adopt, or to a new one.
 // Calls with the same key wait for each other: the second must find what the
 // first has made.
 func (g *Gateway) connectCall(c echo.Context, call *call) (*connection, error) {
 	if call.header.Key.IsZero() {
+		conn, err := g.adopt(c, call)
+		if conn != nil || err != nil {
+			return conn, err
+		}
 		return g.admitNew(c, call, "")
 	}
 	lock := g.admitting.of(call.header.Key[0])
@@ -66,9 +76,15 @@ func (g *Gateway) connectCall(c echo.Context, call *call) (*connection, error) {
 // admitNew makes a stream for a call that continues none; reason says why, where
 // it might have.
 func (g *Gateway) admitNew(c echo.Context, call *call, reason string) (*connection, error) {
-	if ownHeader(c.Request().Header, "Recoup-Resume") != "never" {
-		if miss := g.repeats(&call.header); reason == "" {
+	if !call.never {
+		if miss := g.repeats(call); reason == "" {
 			reason = miss
+		}
+	}
+	if reason == "" && call.adopt != "" && call.header.Key.IsZero() {
+		var err error
+		if reason, err = g.whyNew(call); err != nil {
+			return nil, err
 		}
 	}
 	g.askForUsage(call)
@@ -91,7 +107,7 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 		return nil, requestError(err)
 	}
 	req = dialect.Locate(p.Dialect, req, path, r.URL.RawQuery)
-	canonical, err := dialect.Canonical(body)
+	canonical, unlimited, err := dialect.Canonicals(body)
 	if err != nil {
 		return nil, badRequest("invalid_json", "The request body is not valid JSON: %v.", err)
 	}
@@ -104,11 +120,19 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 		return nil, badRequest("invalid_on_disconnect", "Recoup-On-Disconnect: want continue or cancel.")
 	}
 	call := &call{provider: p, path: path, body: body, request: req}
-	h := &call.header
-	h.Principal = g.hash.principal(r)
-	h.Fingerprint = g.hash.sum("fingerprint", h.Principal.String(), p.Name, req.Address(),
-		r.Header.Get("Anthropic-Version"), strings.Join(r.Header.Values("Anthropic-Beta"), ","), string(canonical))
-	if key := ownHeader(r.Header, "Idempotency-Key"); key != "" && cfg.Resume != ResumeOff {
+	h, resume := &call.header, cfg.resumeOf(&p)
+	if h.Principal, err = g.principal(r); err != nil {
+		return nil, err
+	}
+	fingerprint := func(body []byte) streamlog.Hash {
+		return g.hash.sum("fingerprint", h.Principal.String(), p.Name, req.Address(),
+			r.Header.Get("Anthropic-Version"), strings.Join(r.Header.Values("Anthropic-Beta"), ","), string(body))
+	}
+	h.Fingerprint = fingerprint(canonical)
+	if h.Crossing = h.Fingerprint; len(unlimited) != len(canonical) {
+		h.Crossing = fingerprint(unlimited)
+	}
+	if key := ownHeader(r.Header, "Idempotency-Key"); key != "" && resume != ResumeOff {
 		h.Key = g.hash.sum("key", h.Principal.String(), key)
 	}
 	h.Provider, h.Dialect, h.Endpoint, h.Model = p.Name, p.Dialect.Name(), req.Endpoint, req.Model
@@ -117,14 +141,17 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	h.Traceparent, h.Tracestate = traceOf(r.Header)
 	h.Policy = streamlog.Policy{
 		OnCancel:     string(p.OnCancel),
-		Reclaimable:  !h.Key.IsZero() || onDisconnect == disconnectContinue && cfg.Resume != ResumeOff,
+		Reclaimable:  !h.Key.IsZero() || onDisconnect == disconnectContinue && resume != ResumeOff,
 		OnDisconnect: onDisconnect,
 		Background:   req.Background,
 	}
 	if req.Background {
 		h.Policy.OnCancel = string(BilledInFull) // the provider goes on, whoever leaves
 	}
-	return call, nil
+	if call.ids, err = eventIDs(r.Header); err != nil {
+		return nil, err
+	}
+	return call, call.readResume(r.Header, resume)
 }
 
 func readBody(c echo.Context, limit int64) ([]byte, error) {
@@ -152,10 +179,12 @@ func requestError(err error) error {
 	return err
 }
 
-// Why a call does not continue the earlier one with its key.
+// Why a call does not continue the earlier one with its key, or of its content.
+// See missed.go for those that are counted.
 const (
-	reasonEnded   = "ended"   // that one was interrupted, failed, was cancelled or is damaged
-	reasonExpired = "expired" // its answer is no longer kept
+	reasonEnded    = "ended"          // that one was interrupted, failed, was cancelled or is damaged; without a key, also delivered
+	reasonExpired  = "expired"        // its answer is no longer kept
+	reasonAttached = "owner-attached" // its answer is being read
 )
 
 // resumeByKey connects to the stream that the call's key names. It returns no
@@ -165,7 +194,7 @@ func (g *Gateway) resumeByKey(c echo.Context, call *call) (conn *connection, rea
 	if s == nil || err != nil {
 		return nil, reason, err
 	}
-	conn, err = g.connect(c, s, viaKey)
+	conn, err = g.connect(c, &connection{stream: s, via: viaKey, whole: s.header.Streamed && !call.header.Streamed})
 	if errors.Is(err, errDead) {
 		return nil, reasonEnded, nil
 	}
@@ -203,11 +232,15 @@ func (g *Gateway) byKey(call *call) (s *stream, reason string, err error) {
 // sameCall refuses a key that comes with another call than the first time.
 func sameCall(s *stream, call *call) error {
 	e := &httpError{status: http.StatusUnprocessableEntity, code: "idempotency_key_reused"}
+	b := brokenOff(&s.header, time.Time{})
 	switch {
-	case s.header.Fingerprint != call.header.Fingerprint:
+	case !b.equals(&call.header):
 		e.message = "This Idempotency-Key was used for a call with another body, or of another model or method. Use a new key for a new call."
-	case s.header.Streamed != call.header.Streamed:
-		e.message = "This Idempotency-Key was used for the same call with another value of stream. Repeat the call as it was, or use a new key."
+	case !b.serves(&call.header) && call.header.Streamed:
+		e.message = "This Idempotency-Key was used for the same call without stream: true. Its answer is one JSON body, of which no events can be made. " +
+			"Repeat the call as it was, or use a new key."
+	case !b.serves(&call.header):
+		e.message = "This Idempotency-Key was used for the same call with stream: true, whose events can't be made one JSON body. Repeat the call as it was, or use a new key."
 	default:
 		return nil
 	}
@@ -223,7 +256,7 @@ func (g *Gateway) admit(c echo.Context, call *call) (*connection, error) {
 		cancel()
 		return nil, err
 	}
-	conn := &connection{stream: s, via: viaFirst, span: server}
+	conn := &connection{stream: s, via: viaFirst, ids: call.ids, span: server}
 	if err := s.log.Open(); err != nil {
 		cancel()
 		g.unregister(s)

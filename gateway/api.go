@@ -19,7 +19,11 @@ func (g *Gateway) find(c echo.Context) (*stream, error) {
 	if err != nil {
 		return nil, errStreamNotFound
 	}
-	l, err := g.log.Get(g.hash.principal(c.Request()), id)
+	principal, err := g.principal(c.Request())
+	if err != nil {
+		return nil, err
+	}
+	l, err := g.log.Get(principal, id)
 	if err != nil {
 		return nil, logError(err)
 	}
@@ -30,18 +34,27 @@ func (g *Gateway) find(c echo.Context) (*stream, error) {
 	return s, nil
 }
 
-// connect makes a connection to s that begins where the request says. It takes
-// over the reference to s.
-func (g *Gateway) connect(c echo.Context, s *stream, via string) (*connection, error) {
-	from, explicit, err := start(c.Request(), s.log)
+// connect opens cn, which begins where the request says. It takes over cn's
+// reference to its stream.
+func (g *Gateway) connect(c echo.Context, cn *connection) (_ *connection, err error) {
+	s := cn.stream
+	if !cn.adopts() && !cn.whole { // those have not named a stream, or want all of it
+		cn.start, cn.explicit, err = start(c.Request(), s.log)
+	}
+	if err == nil {
+		cn.ids, err = eventIDs(c.Request().Header)
+	}
 	if err != nil {
 		s.release()
 		return nil, err
 	}
-	cn := &connection{stream: s, via: via, start: from, explicit: explicit, observe: via == viaID && c.QueryParam("observe") == "1"}
 	route := c.Path()
-	if via != viaID {
+	if cn.via != viaID {
 		route = s.header.Endpoint
+	}
+	if cn.adopts() && !s.canBeAdopted() { // before there is a span of it
+		s.release()
+		return nil, errNoOrphan
 	}
 	return g.attach(c, cn, route)
 }
@@ -54,7 +67,7 @@ func (g *Gateway) attach(c echo.Context, cn *connection, route string) (*connect
 	switch {
 	case err == nil:
 		return cn, nil
-	case errors.Is(err, errDead):
+	case errors.Is(err, errDead), errors.Is(err, errNoOrphan):
 		s.release()
 		return nil, err
 	}
@@ -69,7 +82,7 @@ func (g *Gateway) readStream(c echo.Context) error {
 		g.countFailedResume(err)
 		return err
 	}
-	conn, err := g.connect(c, s, viaID)
+	conn, err := g.connect(c, &connection{stream: s, via: viaID, observe: c.QueryParam("observe") == "1"})
 	if err != nil {
 		return err
 	}
@@ -271,7 +284,11 @@ func (g *Gateway) listStreams(c echo.Context) error {
 		}
 		before = id
 	}
-	infos, err := g.log.List(g.hash.principal(c.Request()), before, limit, func(i streamlog.Info) bool { return state == "" || i.State == state })
+	principal, err := g.principal(c.Request())
+	if err != nil {
+		return err
+	}
+	infos, err := g.log.List(principal, before, limit, func(i streamlog.Info) bool { return state == "" || i.State == state })
 	if err != nil {
 		return logError(err)
 	}

@@ -47,7 +47,7 @@ func (g *Gateway) answered(p pair) {
 	for _, cause := range []string{leftClient, leftGateway, leftSlow} {
 		g.metrics.Breaks.WithLabelValues(p.provider, p.model, cause)
 	}
-	for _, via := range []string{viaID, viaKey} {
+	for _, via := range []string{viaID, viaKey, viaRetry, viaAuto} {
 		for _, result := range []string{resumeCompleted, resumeInterrupted} {
 			g.metrics.Resumes.WithLabelValues(p.provider, p.model, via, result)
 		}
@@ -150,7 +150,7 @@ func (b *board) pair(p pair) {
 	for name, values := range map[string][]string{
 		metrics.NameSavedTokens: {input, output}, metrics.NameSaved: {input, output}, metrics.NameSavedUpper: {input, output},
 		metrics.NameOverheadTokens: overheadKinds, metrics.NameOverhead: overheadKinds,
-		metrics.NameMissed: {missNotOptedIn, missEnded}, metrics.NameMissedCost: {missNotOptedIn, missEnded},
+		metrics.NameMissed: missReasons, metrics.NameMissedCost: missReasons,
 	} {
 		for _, v := range values {
 			b.add(0, name, p.provider, p.model, v)

@@ -26,9 +26,12 @@ type Resume string
 
 // The settings of resume.
 const (
-	ResumeMarked Resume = "marked" // by id, or by the key that the call brought
-	ResumeOff    Resume = "off"    // none: keys are ignored, and a client that leaves is gone
+	ResumeMarked Resume = "marked" // by id, by the key that the call brought, or because the call is marked as one that may
+	ResumeAuto   Resume = "auto"   // also by its content alone
+	ResumeOff    Resume = "off"    // none: keys and marks are ignored, and a client that leaves is gone
 )
+
+func (r Resume) valid() bool { return r == ResumeMarked || r == ResumeAuto || r == ResumeOff }
 
 // Provider is somebody who answers calls.
 type Provider struct {
@@ -36,6 +39,7 @@ type Provider struct {
 	BaseURL  *url.URL        // the request's path is appended
 	Dialect  dialect.Dialect // nil: its calls are passed through, none is drained
 	OnCancel OnCancel
+	Resume   Resume // empty: as Config says
 
 	IncludeUsage   bool // ask for the usage of streams of chat and completions, where the client doesn't
 	PropagateTrace bool // send the trace context on; else neither ours nor the client's
@@ -46,6 +50,7 @@ type Config struct {
 	Providers map[string]Provider // by name
 
 	Resume          Resume
+	PrincipalHeader string              // the request header that says who is calling; empty: the credential does
 	OrphanGrace     time.Duration       // how long a reclaimable stream is drained without an owner
 	FirstEventGrace time.Duration       // how long a call that is not reclaimable is kept up when its client leaves before the first event
 	MaxOrphans      int                 // streams drained without an owner at one time; past it the oldest is cancelled
@@ -76,6 +81,14 @@ func Defaults() Config {
 	}
 }
 
+// resumeOf is which calls of a provider can be resumed.
+func (c *Config) resumeOf(p *Provider) Resume {
+	if p.Resume != "" {
+		return p.Resume
+	}
+	return c.Resume
+}
+
 // Validate reports the first setting that makes no sense, by its key in the
 // configuration.
 func (c Config) Validate() error {
@@ -90,8 +103,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("providers.%s: %w", name, err)
 		}
 	}
-	if c.Resume != ResumeMarked && c.Resume != ResumeOff {
-		return fmt.Errorf("resume: %q is none of marked, off", c.Resume)
+	if !c.Resume.valid() {
+		return fmt.Errorf("resume: %q is none of marked, auto, off", c.Resume)
 	}
 	for key, d := range map[string]time.Duration{"orphan_grace": c.OrphanGrace, "first_event_grace": c.FirstEventGrace, "keepalive": c.Keepalive} {
 		if d < 0 {
@@ -117,6 +130,9 @@ func (p Provider) validate() error {
 	}
 	if p.BaseURL.RawQuery != "" || p.BaseURL.Fragment != "" || p.BaseURL.User != nil {
 		return fmt.Errorf("base_url: no query, fragment or user may be in it")
+	}
+	if p.Resume != "" && !p.Resume.valid() {
+		return fmt.Errorf("resume: %q is none of marked, auto, off", p.Resume)
 	}
 	switch p.OnCancel {
 	case BillingStops, BilledInFull, Unknown:

@@ -106,6 +106,9 @@ func New(o Options) (*Gateway, error) {
 			return nil, err
 		}
 	}
+	for _, id := range append(o.Log.Unsettled(), recovered...) {
+		g.remember(id)
+	}
 	g.prices = pricing.Embedded()
 	if b := o.Books; b != nil {
 		g.books, g.prices = *b, b.Prices

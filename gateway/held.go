@@ -22,12 +22,12 @@ func (g *Gateway) hold(l *streamlog.Stream) (*stream, error) {
 		l.Release()
 		return s, nil
 	}
-	lost, delivered, err := lastBreak(l)
+	s := &stream{gw: g, log: l, header: l.Header(), complete: l.Info().Terminal, begun: true, refs: 1, attempt: noSpan}
+	err := s.readPast()
 	if err != nil {
 		l.Release()
 		return nil, err
 	}
-	s := &stream{gw: g, log: l, header: l.Header(), lost: lost, delivered: delivered, complete: l.Info().Terminal, begun: true, refs: 1, attempt: noSpan}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.streams[id] = s
@@ -60,12 +60,13 @@ func (s *stream) release() {
 	}
 }
 
-// lastBreak reads from a stream's history whether an owner got the terminal
+// readPast reads from a stream's history whether an owner got the terminal
 // event, and else where the last owner broke off.
-func lastBreak(l *streamlog.Stream) (lost *breakage, delivered bool, err error) {
-	info := l.Info()
+func (s *stream) readPast() error {
+	l, info := s.log, s.log.Info()
+	var lost *breakage
 	positions := map[uint32]uint64{} // of the owners that are connected
-	err = l.History(func(e streamlog.Entry) error {
+	err := l.History(func(e streamlog.Entry) error {
 		if e.Mark == nil || e.Mark.Observe {
 			return nil
 		}
@@ -77,6 +78,8 @@ func lastBreak(l *streamlog.Stream) (lost *breakage, delivered bool, err error) 
 				}
 			}
 			clear(positions)
+		case streamlog.MarkCancel:
+			s.waived = s.waived || info.Terminal && m.Cause == stopCancelled
 		case streamlog.MarkAttach:
 			positions[m.Conn] = m.Index
 			lost = nil
@@ -85,7 +88,7 @@ func lastBreak(l *streamlog.Stream) (lost *breakage, delivered bool, err error) 
 				return nil
 			}
 			positions[m.Conn] = m.Index
-			delivered = delivered || info.Terminal && m.Index > info.Completing
+			s.delivered = s.delivered || info.Terminal && m.Index > info.Completing
 			if m.Kind == streamlog.MarkDetach {
 				if delete(positions, m.Conn); len(positions) == 0 && m.Cause != leftDone {
 					lost = &breakage{e.At, m.Index}
@@ -97,7 +100,7 @@ func lastBreak(l *streamlog.Stream) (lost *breakage, delivered bool, err error) 
 	if len(positions) > 0 {
 		// What comes now comes after the death of those connections.
 		if err := l.Mark(streamlog.Mark{Kind: streamlog.MarkKill}); err != nil {
-			return nil, false, err
+			return err
 		}
 	}
 	for _, at := range positions { // they were connected when the gateway died
@@ -108,10 +111,10 @@ func lastBreak(l *streamlog.Stream) (lost *breakage, delivered bool, err error) 
 			}
 		}
 	}
-	if delivered {
-		lost = nil
+	if !s.delivered {
+		s.lost = lost
 	}
-	return lost, delivered, err
+	return err
 }
 
 // held returns the streams that are drained or read now.

@@ -35,6 +35,20 @@ func (h hasher) principal(r *http.Request) streamlog.Hash {
 	return h.sum("principal", credential(r))
 }
 
+// principal is who is calling: by the credential, or, where the operator says so,
+// by a header.
+func (g *Gateway) principal(r *http.Request) (streamlog.Hash, error) {
+	name := g.cfg().PrincipalHeader
+	if name == "" {
+		return g.hash.principal(r), nil
+	}
+	who := r.Header.Get(name)
+	if who == "" {
+		return streamlog.Hash{}, badRequest("no_principal", "This gateway tells its callers apart by the header %s, and the request has none. Send it.", name)
+	}
+	return g.hash.sum("principal of header", http.CanonicalHeaderKey(name), who), nil
+}
+
 func credential(r *http.Request) string {
 	if auth := r.Header.Get("Authorization"); auth != "" {
 		if scheme, token, ok := strings.Cut(auth, " "); ok && strings.EqualFold(scheme, "bearer") {

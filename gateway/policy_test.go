@@ -196,6 +196,8 @@ func TestTakeOver(t *testing.T) {
 		# HELP recoup_breaks_total Owners' connections that ended before the terminal event was written to them, by cause.
 		# TYPE recoup_breaks_total counter
 		recoup_breaks_total{cause="client",model="gpt-5.5",provider="openai"} 1
+		recoup_breaks_total{cause="gateway",model="gpt-5.5",provider="openai"} 0
+		recoup_breaks_total{cause="slow_reader",model="gpt-5.5",provider="openai"} 0
 	`, "recoup_breaks_total")
 }
 
@@ -233,8 +235,9 @@ func TestResumeIsCounted(t *testing.T) {
 	s.awaitState(id, streamlog.Completed)
 	s.must(200, http.MethodPost, chatPath, chatBody, h)
 	s.awaitConnections(id, 0)
-	s.expectMetric("# HELP recoup_resumes_total Resumes after a break, by how the stream was found and how the resume ended.\n# TYPE recoup_resumes_total counter\n"+
-		"recoup_resumes_total{model=\"gpt-5.5\",provider=\"openai\",result=\"completed\",via=\"key\"} 1\n", "recoup_resumes_total")
+	if completed, all := s.resumes("key"); completed != 1 || all != 1 {
+		t.Errorf("%v of %v resumes were counted as completed, by key", completed, all)
+	}
 	if n, err := testutil.GatherAndCount(s.registry, "recoup_resume_gap_seconds"); err != nil || n != 1 {
 		t.Errorf("resume gap: %d series, %v", n, err)
 	}
@@ -243,6 +246,31 @@ func TestResumeIsCounted(t *testing.T) {
 	if fmt.Sprint(marks) != fmt.Sprint(want) {
 		t.Errorf("marks %q, want %q", marks, want)
 	}
+}
+
+// resumes is how many resumes of a kind were completed, and how many there were in all.
+func (s *site) resumes(via string) (completed, all float64) {
+	s.t.Helper()
+	families, err := s.registry.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "recoup_resumes_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			all += m.GetCounter().GetValue()
+			if labels["via"] == via && labels["result"] == "completed" {
+				completed += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return completed, all
 }
 
 // marks lists a stream's attach and detach marks.

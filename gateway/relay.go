@@ -29,7 +29,9 @@ type connection struct {
 	start    uint64 // index of the first event
 	explicit bool   // the client named it: it has all before
 	observe  bool   // reads without owning
-	reason   string // why it does not continue the earlier call with its key
+	whole    bool   // wants events as one JSON body
+	ids      bool   // wants events numbered
+	reason   string // why it does not continue an earlier call
 
 	span trace.Span    // of the request
 	gap  time.Duration // since the break that it resumes; set by attach
@@ -81,11 +83,15 @@ func (cn *connection) serve(c echo.Context) (err error) {
 		cause = leftOf(err)
 		return err
 	}
-	cn.writeHead(c, head)
-	err = cn.relay(c, head)
+	if cn.whole && isEventStream(true, head) {
+		err = cn.serveWhole(c, head)
+	} else {
+		cn.writeHead(c, head)
+		err = cn.relay(c, head)
+	}
 	cause = leftOf(err)
-	if err == nil {
-		return nil
+	if err == nil || !c.Response().Committed {
+		return err
 	}
 	return abort(c)
 }
@@ -103,18 +109,18 @@ func leftOf(err error) string {
 	var in errInterrupted
 	var he *httpError
 	switch {
-	case err == nil, errors.As(err, &he) && he.code != errDraining.code:
-		return leftDone
-	case errors.Is(err, errClientGone):
-		return leftClient
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return leftSlow
 	case errors.As(err, &in):
 		switch in.end.Cause {
 		case stopShutdown, causeCrash, causeDiskFull:
 			return leftGateway
 		}
 		return leftDone
+	case err == nil, errors.As(err, &he) && he.code != errDraining.code:
+		return leftDone
+	case errors.Is(err, errClientGone):
+		return leftClient
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return leftSlow
 	}
 	return leftGateway
 }
@@ -163,6 +169,7 @@ func (cn *connection) writeHead(c echo.Context, head *streamlog.Head) {
 	if hidesUsage(cn.stream.log.Info()) {
 		cn.view = dialect.NewUsageView()
 	}
+	cn.ids = cn.ids && isEventStream(cn.stream.header.Streamed, head)
 	c.Response().WriteHeader(head.Status)
 	// A client must have the head when the provider sent it, not with the body.
 	_ = http.NewResponseController(c.Response().Writer).Flush()
@@ -187,7 +194,10 @@ func setStreamHeaders(h http.Header, cn *connection) {
 	info := cn.stream.log.Info()
 	h.Set("Recoup-Stream-Id", info.Header.ID.String())
 	h.Set("Recoup-Stream-Status", string(info.State))
-	resumed := map[string]string{viaFirst: "no", viaID: "id", viaKey: "key"}[cn.via]
+	resumed := cn.via
+	if cn.via == viaFirst {
+		resumed = "no"
+	}
 	if cn.reason != "" {
 		resumed += "; reason=" + cn.reason
 	}
@@ -283,14 +293,17 @@ const (
 // bytes are what the client is to see of events. They are valid until the next
 // call.
 func (cn *connection) bytes(events []streamlog.Event) []byte {
-	if len(events) == 1 && cn.view == nil {
+	if len(events) == 1 && cn.view == nil && !cn.ids {
 		return events[0].Data
 	}
 	cn.out = cn.out[:0]
-	for _, e := range events {
+	for i, e := range events {
 		data := e.Data
 		if cn.view != nil && !e.More && !cn.inPart { // one in parts is too large to be what is looked for
 			data = cn.view.Event(data)
+		}
+		if cn.ids && !cn.inPart {
+			cn.out, data = appendID(cn.out, &events[i], data)
 		}
 		cn.inPart = e.More
 		cn.out = append(cn.out, data...)

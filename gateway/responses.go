@@ -83,7 +83,11 @@ func (g *Gateway) followResponse(c echo.Context, p Provider, id string) (*connec
 // events can be given. One in the background that did not come to its end here is the
 // provider's: it has the rest.
 func (g *Gateway) responseStream(c echo.Context, p Provider, id string) (*stream, error) {
-	l, err := g.log.ByResponse(g.hash.principal(c.Request()), id)
+	principal, err := g.principal(c.Request())
+	if err != nil {
+		return nil, err
+	}
+	l, err := g.log.ByResponse(principal, id)
 	switch {
 	case errors.Is(err, streamlog.ErrNotFound), errors.Is(err, streamlog.ErrExpired), errors.Is(err, streamlog.ErrDamaged):
 		return nil, nil

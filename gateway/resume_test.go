@@ -137,8 +137,13 @@ func TestOneKeyOneCall(t *testing.T) {
 	if resp.Header.Get("X-Should-Retry") != "false" || !bytes.HasPrefix(data, []byte(`{"type":"error","error":{"type":"invalid_request_error"`)) {
 		t.Errorf("another body: %v %s", resp.Header, data)
 	}
-	s.must(422, http.MethodPost, messagesPath, strings.Replace(messagesBody, "true", "false", 1), h)
-	if n := s.sim.Calls(); n != 1 {
+	oneBody := strings.Replace(messagesBody, "true", "false", 1) // of one body, no events can be made
+	s.must(200, http.MethodPost, messagesPath, oneBody, header{"Idempotency-Key": "json"})
+	resp, data = s.must(422, http.MethodPost, messagesPath, messagesBody, header{"Idempotency-Key": "json"})
+	if resp.Header.Get("X-Should-Retry") != "false" || !bytes.Contains(data, []byte("no events can be made")) {
+		t.Errorf("another mode: %v %s", resp.Header, data)
+	}
+	if n := s.sim.Calls(); n != 2 {
 		t.Errorf("%d calls", n)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/internal/simulator"
+	"github.com/recoup-gateway/recoup/internal/streamlog"
 )
 
 // agentEnv makes a process of this test binary an agent: its value is a job.
@@ -25,6 +28,7 @@ type job struct {
 	SDK    string
 	Key    string
 	Stream bool
+	Auto   bool // the environment says that equal calls may continue each other
 }
 
 // A line is what an agent process prints: a piece of text as it comes, and at
@@ -100,6 +104,9 @@ func startAgent(ctx context.Context, t *testing.T, base string, j job) *agent {
 	}
 	cmd.Env = append(cmd.Env, agentEnv+"="+string(text), prefix+"_BASE_URL="+base, prefix+"_API_KEY=sk-alice",
 		"GORACE=atexit_sleep_ms=0") // or each takes a second to end under -race
+	if j.Auto {
+		cmd.Env = append(cmd.Env, prefix+"_CUSTOM_HEADERS=Recoup-Resume: auto")
+	}
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -182,17 +189,28 @@ var deaths = []death{
 }
 
 // An agent that is killed and started again with the same key gets the whole
-// answer, and the provider is asked once.
+// answer, and the provider is asked once. So does one without a key, where its
+// environment or the operator says that equal calls may continue each other: that
+// needs no code. (Anthropic's SDK for Go does not look at ANTHROPIC_CUSTOM_HEADERS
+// where it finds a key in the environment.)
 func TestAKilledAgentComesBackToItsAnswer(t *testing.T) {
 	eachSDK(t, func(t *testing.T, k sdk) {
-		s := newSite(t, deterministic)
+		s := newSite(t, deterministic, func(s *site) {
+			s.config.Providers = maps.Clone(s.config.Providers)
+			resumeOf(&s.config, gateway.ResumeAuto) // of anthropic
+		})
 		for _, d := range deaths {
-			t.Run(d.name, func(t *testing.T) { dieAndComeBack(t, s, k, d) })
+			t.Run(d.name, func(t *testing.T) {
+				dieAndComeBack(t, s, k, d, job{SDK: k.name, Key: "run-7:" + d.name, Stream: d.stream})
+			})
+			t.Run(d.name+", without a key", func(t *testing.T) {
+				dieAndComeBack(t, s, k, d, job{SDK: k.name, Auto: true, Stream: d.stream})
+			})
 		}
 	})
 }
 
-func dieAndComeBack(t *testing.T, s *site, k sdk, d death) {
+func dieAndComeBack(t *testing.T, s *site, k sdk, d death, j job) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	whole, _ := s.run(k, sdkCall{Base: s.provider + k.root, Stream: d.stream}, simulator.Script{Tokens: 60})
@@ -205,7 +223,7 @@ func dieAndComeBack(t *testing.T, s *site, k sdk, d death) {
 		s.server.Config.Handler.ServeHTTP(w, r)
 	}))
 	defer front.Close()
-	base, j := front.URL+k.root, job{SDK: k.name, Key: "run-7:" + d.name, Stream: d.stream}
+	base := front.URL + k.root
 
 	script := simulator.Script{Tokens: 60, StallHead: d.seen == 0}
 	if d.seen > 0 {
@@ -220,6 +238,9 @@ func dieAndComeBack(t *testing.T, s *site, k sdk, d death) {
 		t.Fatal(err)
 	}
 	first.kill()
+	if j.Auto {
+		s.awaitNoReader() // a connection that is not known to be gone keeps its answer
+	}
 	if !strings.HasPrefix(whole.Text, had) || d.seen > 0 && (had == "" || had == whole.Text) {
 		t.Fatalf("killed with %q of %q", had, whole.Text)
 	}
@@ -244,6 +265,13 @@ func dieAndComeBack(t *testing.T, s *site, k sdk, d death) {
 		t.Errorf("came back to\n%s\nwant\n%s", show(got), show(whole))
 	}
 	s.paidOnce(ctx, got)
+}
+
+// awaitNoReader waits until the gateway knows that nobody reads the newest stream
+// any more.
+func (s *site) awaitNoReader() {
+	s.t.Helper()
+	s.awaitConnections(s.newest(), 0)
 }
 
 // paidOnce checks that the provider was called once, for all of an answer.
@@ -280,4 +308,56 @@ func TestAnSDKRetriesWhereTheProviderGaveNoAnswer(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A connection that breaks before there is a response is repeated by the SDK, with
+// its mark; that is one call, though nobody has said anything of resuming.
+func TestAnSDKRetriesWhatBrokeBeforeItsHead(t *testing.T) {
+	eachSDK(t, func(t *testing.T, k sdk) {
+		s := newSite(t, deterministic)
+		for _, stream := range []bool{true, false} {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			whole, _ := s.run(k, sdkCall{Base: s.provider + k.root, Stream: stream}, simulator.Script{Tokens: 60})
+			s.sim.Reset()
+			s.sim.Next(simulator.Script{Tokens: 60, StallHead: true})
+			calls := make(chan string, 8) // the retry counts, as they come
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls <- r.Header.Get("X-Stainless-Retry-Count")
+				if r.Header.Get("X-Stainless-Retry-Count") == "0" {
+					r := r.Clone(ctx)
+					gone, leave := context.WithCancel(ctx)
+					go s.server.Config.Handler.ServeHTTP(httptest.NewRecorder(), r.WithContext(gone))
+					s.waitStalled(1)
+					leave()
+					s.awaitNoReader()
+					panic(http.ErrAbortHandler)
+				}
+				s.sim.Release()
+				s.server.Config.Handler.ServeHTTP(w, r)
+			}))
+			got := k.ask(ctx, sdkCall{Base: front.URL + k.root, Stream: stream})
+			front.Close()
+			if !reflect.DeepEqual(got, whole) {
+				t.Errorf("got\n%s\nwant\n%s", show(got), show(whole))
+			}
+			if first, second := <-calls, <-calls; first != "0" || second != "1" || len(calls) != 0 {
+				t.Errorf("calls %q and %q, and %d more", first, second, len(calls))
+			}
+			s.paidOnce(ctx, got)
+			if marks := fmt.Sprint(s.marks(s.newest())); !strings.Contains(marks, "attach at 0 retry") {
+				t.Errorf("marks %s", marks)
+			}
+		}
+	})
+}
+
+// newest is the newest stream's id.
+func (s *site) newest() string {
+	s.t.Helper()
+	list, err := s.log.List(principalOf(s), streamlog.ID{}, 1, func(streamlog.Info) bool { return true })
+	if err != nil || len(list) != 1 {
+		s.t.Fatalf("%d streams, %v", len(list), err)
+	}
+	return list[0].Header.ID.String()
 }

@@ -323,7 +323,7 @@ func refusals() []refusal {
 		{name: "too large", call: sdkCall{Prompt: strings.Repeat("word ", 2000)}, status: 413, code: "request_too_large",
 			types: map[string]string{"openai": "invalid_request_error", "anthropic": "request_too_large"}, message: "larger than 8192 bytes"},
 		{name: "key reused", call: sdkCall{Key: "used", Stream: true, Prompt: "another"}, status: 422, code: "idempotency_key_reused", types: invalid, message: "with another body"},
-		{name: "key reused in another mode", call: sdkCall{Key: "used"}, status: 422, code: "idempotency_key_reused", types: invalid, message: "another value of stream"},
+		{name: "key reused in another mode", call: sdkCall{Key: "used", Stream: true}, status: 422, code: "idempotency_key_reused", types: invalid, message: "no events can be made"},
 		{name: "provider unreachable", base: "/dead", status: 502, code: "provider_unreachable",
 			types: map[string]string{"openai": "server_error", "anthropic": "api_error"}, message: `The provider "dead" could not be reached`, retryAfter: "1"},
 	}
@@ -340,7 +340,7 @@ func TestSDKsUnderstandTheGatewaysOwnErrors(t *testing.T) {
 			s.config.Providers = maps.Clone(s.config.Providers)
 			s.config.Providers["dead"] = gateway.Provider{Name: "dead", BaseURL: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Dialect: d, OnCancel: gateway.BillingStops}
 		})
-		if first, _ := s.run(k, sdkCall{Base: s.server.URL + k.root, Key: "used", Stream: true}); first.Fault.Kind != "" {
+		if first, _ := s.run(k, sdkCall{Base: s.server.URL + k.root, Key: "used"}); first.Fault.Kind != "" {
 			t.Fatalf("%+v", first.Fault)
 		}
 		for _, r := range refusals() {

@@ -47,6 +47,8 @@ const (
 	viaFirst = "first"
 	viaID    = "id"
 	viaKey   = "key"
+	viaRetry = "retry" // an SDK repeats a call of its own, which is equal
+	viaAuto  = "auto"  // the call is equal, and somebody said that this is enough
 )
 
 // stream is a stream that is being drained or read: who owns it, and what is to
@@ -75,6 +77,8 @@ type stream struct {
 	owners    []*connection // those of them that don't observe; the last owns
 	lost      *breakage     // the last break, if nobody has owned the stream since
 	delivered bool          // an owner got the terminal event
+	waived    bool          // it was cancelled when the answer was complete
+	unfit     bool          // no body can be made of its events
 	grace     *time.Timer   // running while the stream waits for an owner
 	gauge     string        // what the gauge of streams counts it as
 }
@@ -149,7 +153,7 @@ func (s *stream) stopIf(why string, ok func() bool) {
 	s.stopped = why
 	open := s.open
 	s.mu.Unlock()
-	s.gw.missed.ended(s.header.Fingerprint, s.header.ID, why)
+	s.gw.missed.ended(&s.header, why)
 	if open {
 		s.cancelAttempt(why)
 	}
@@ -173,12 +177,13 @@ func (s *stream) waive() {
 	s.mu.Lock()
 	waived := s.complete && !s.delivered && len(s.owners) == 0
 	ended := waived && !s.draining
+	s.waived = s.waived || waived
 	s.mu.Unlock()
 	if !waived {
 		return
 	}
 	_ = s.log.Mark(streamlog.Mark{Kind: streamlog.MarkCancel, Cause: stopCancelled}) // as in cancelAttempt
-	s.gw.missed.ended(s.header.Fingerprint, s.header.ID, stopCancelled)
+	s.gw.missed.ended(&s.header, stopCancelled)
 	if ended {
 		s.gw.settle(s.log)
 	}
@@ -199,11 +204,17 @@ func (s *stream) attach(c *connection, begin func() trace.Span) (err error) {
 	if c.via == viaKey && s.stopped != "" && !s.complete {
 		return errDead // it was stopped after its key was looked up
 	}
+	if c.adopts() && !s.adoptable() {
+		return errNoOrphan
+	}
 	if c.conn, err = s.log.Attach(streamlog.Attachment{Index: c.start, Via: c.via, Observe: c.observe, Explicit: c.explicit}); err != nil {
 		return err
 	}
 	if begin != nil {
 		c.span = begin()
+	}
+	if c.adopts() { // if the log has failed, the mark is lost like all else
+		_ = s.log.Mark(streamlog.Mark{Kind: streamlog.MarkClaim, Conn: c.conn.ID(), Index: c.start, Cause: c.via})
 	}
 	s.connected = append(s.connected, c)
 	if c.observe {
@@ -219,7 +230,7 @@ func (s *stream) attach(c *connection, begin func() trace.Span) (err error) {
 		metrics.Observe(s.gw.metrics.ResumeGap, c.gap.Seconds(), c.span.SpanContext())
 	}
 	s.lost = nil
-	s.gw.missed.remove(s.header.Fingerprint, s.header.ID)
+	s.gw.missed.remove(&s.header)
 	if c.via != viaFirst && s.attempt.IsRecording() {
 		s.attempt.AddLink(trace.Link{SpanContext: c.span.SpanContext(), Attributes: []attribute.KeyValue{metrics.AttrLinkKind.String(metrics.LinkResume)}})
 		s.attempt.AddEvent(metrics.EventAttached)
@@ -258,7 +269,7 @@ func (s *stream) detach(c *connection, cause string) {
 	if owned && len(s.owners) == 0 && !s.delivered && cause != leftDone && s.stopped != stopCancelled {
 		s.lost = &breakage{time.Now(), c.conn.Position()}
 		if s.draining || s.complete {
-			s.gw.missed.add(broken{id: s.header.ID, fingerprint: s.header.Fingerprint, at: s.lost.at}, s.gw.log.Retention())
+			s.gw.missed.add(brokenOff(&s.header, s.lost.at), s.gw.log.Retention())
 		}
 		s.countBreak(cause, c)
 	}
@@ -328,7 +339,7 @@ func (s *stream) drained(e streamlog.End) {
 	s.draining = false
 	s.settleDown()
 	s.mu.Unlock()
-	s.gw.missed.ended(s.header.Fingerprint, s.header.ID, e.Cause)
+	s.gw.missed.ended(&s.header, e.Cause)
 }
 
 // count keeps the gauge of streams.

@@ -18,25 +18,37 @@ import (
 // It fails on what is not exactly one JSON value in UTF-8, on nesting deeper than 1,000 levels and on
 // more than 250,000 values, of which each takes some 200 bytes while this runs.
 func Canonical(body []byte) ([]byte, error) {
+	exact, _, err := Canonicals(body)
+	return exact, err
+}
+
+// Canonicals returns beside the canonical form what it is without the limit of the answer's length. Where
+// there is none, that is the same slice.
+func Canonicals(body []byte) (exact, unlimited []byte, err error) {
 	var check scanner
 	check.reset()
 	check.feed(body, blind{})
 	switch {
 	case check.deep:
-		return nil, fmt.Errorf("canonical JSON: nested more than %d levels deep", maxDepth)
+		return nil, nil, fmt.Errorf("canonical JSON: nested more than %d levels deep", maxDepth)
 	case !check.end(blind{}):
-		return nil, errors.New("canonical JSON: not exactly one JSON value")
+		return nil, nil, errors.New("canonical JSON: not exactly one JSON value")
 	case !utf8.Valid(body):
-		return nil, errors.New("canonical JSON: not valid UTF-8")
+		return nil, nil, errors.New("canonical JSON: not valid UTF-8")
 	}
 	c := canon{in: body, out: make([]byte, 0, len(body))}
 	if c.read(); c.err == nil {
 		c.write(0, true)
 	}
 	if c.err != nil {
-		return nil, fmt.Errorf("canonical JSON: %w", c.err)
+		return nil, nil, fmt.Errorf("canonical JSON: %w", c.err)
 	}
-	return c.out, nil
+	if exact = c.out; !c.limited {
+		return exact, exact, nil
+	}
+	c.out, c.unlimited = make([]byte, 0, len(exact)), true
+	c.write(0, true)
+	return exact, c.out, nil
 }
 
 const maxValues = 250_000
@@ -50,6 +62,9 @@ type canon struct {
 	order  []int // stack: the members of the objects that are being written, sorted
 	out    []byte
 	err    error // the first fault in a string or number
+
+	limited   bool // there is a limit of the answer's length
+	unlimited bool // which is to be left out
 }
 
 // A span is a value.
@@ -171,7 +186,7 @@ func (c *canon) writeObject(i int, top bool) {
 	for n, end, first := base, len(c.order), true; n < end; n++ {
 		name := c.values[c.order[n]].name
 		again := n+1 < end && bytes.Equal(name, c.values[c.order[n+1]].name)
-		if again || top && delivery(name) {
+		if again || top && (delivery(name) || c.limit(name)) {
 			continue
 		}
 		if !first {
@@ -189,6 +204,16 @@ func (c *canon) writeObject(i int, top bool) {
 // delivery tells whether a member chooses only how the answer is delivered.
 func delivery(name []byte) bool {
 	return string(name) == `"stream"` || string(name) == `"stream_options"`
+}
+
+// limit tells whether a member limits the answer's length and is to be left out.
+func (c *canon) limit(name []byte) bool {
+	switch string(name) {
+	case `"max_tokens"`, `"max_completion_tokens"`, `"max_output_tokens"`:
+		c.limited = true
+		return c.unlimited
+	}
+	return false
 }
 
 // appendString appends a string, quotes and all, with as few escapes as can be.

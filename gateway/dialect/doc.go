@@ -12,7 +12,8 @@
 //
 // A [TextReader] tells what text was generated, part by part, where tokens have to be counted.
 // [InjectUsage] makes a stream of chat or completions report its usage, and a [UsageView] hides from the
-// client what it didn't ask for. A [Sequence] reads the numbers that Responses gives to its events.
+// client what it didn't ask for. A [Sequence] reads the numbers that Responses gives to its events. An
+// [Assembly] makes the one JSON body of a stream's events.
 //
 // What it guarantees:
 //

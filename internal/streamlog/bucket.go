@@ -53,6 +53,7 @@ const (
 	prefixUnsettled = 'U' // stream 16 B -> nothing; the stream has an end and is not settled
 	prefixPrincipal = 'P' // principal 16 B, stream 16 B -> nothing
 	prefixKey       = 'K' // principal 16 B, key 16 B -> stream
+	prefixCall      = 'F' // fingerprint 16 B -> stream
 	prefixResponse  = 'R' // provider's response id, NUL, principal 16 B -> stream
 	prefixMeta      = 'M' // name -> value
 )
@@ -88,6 +89,8 @@ func principalKey(p Hash, id ID) []byte {
 func idempotencyKey(p, key Hash) []byte {
 	return append(append([]byte{prefixKey}, p[:]...), key[:]...)
 }
+
+func callKey(fingerprint Hash) []byte { return append([]byte{prefixCall}, fingerprint[:]...) }
 
 func responseKey(p Hash, responseID string) []byte {
 	return append(append(append([]byte{prefixResponse}, responseID...), 0), p[:]...)

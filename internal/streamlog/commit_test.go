@@ -240,7 +240,7 @@ func TestNewestOfAKey(t *testing.T) {
 	key := Hash{3}
 	var last ID
 	for range 3 {
-		s, err := l.Create(Header{Principal: alice, Key: key})
+		s, err := l.Create(Header{Principal: alice, Key: key, Fingerprint: Hash{5}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,14 +248,21 @@ func TestNewestOfAKey(t *testing.T) {
 		finish(t, s)
 		s.Release()
 	}
-	s, err := l.ByKey(alice, key)
-	if err != nil || s.Header().ID != last {
-		t.Fatalf("%v", err)
+	for _, find := range []func() (*Stream, error){
+		func() (*Stream, error) { return l.ByKey(alice, key) },
+		func() (*Stream, error) { return l.ByCall(alice, Hash{5}) },
+	} {
+		s, err := find()
+		if err != nil || s.Header().ID != last {
+			t.Fatalf("%v", err)
+		}
+		s.Release()
 	}
-	s.Release()
 	for what, find := range map[string]func() (*Stream, error){
 		"another's key":         func() (*Stream, error) { return l.ByKey(Hash{2}, key) },
 		"no such key":           func() (*Stream, error) { return l.ByKey(alice, Hash{4}) },
+		"another's call":        func() (*Stream, error) { return l.ByCall(Hash{2}, Hash{5}) },
+		"no such call":          func() (*Stream, error) { return l.ByCall(alice, Hash{}) },
 		"no such response":      func() (*Stream, error) { return l.ByResponse(alice, "resp") },
 		"no such stream":        func() (*Stream, error) { return l.Get(alice, ID{1}) },
 		"the stream of another": func() (*Stream, error) { return l.Get(Hash{2}, last) },

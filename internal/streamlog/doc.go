@@ -8,7 +8,7 @@
 // Readers read a stream from an event index on: first what is stored, then what
 // comes. Marks (Attach, Delivered, Detach, Mark) stand among the events, in the
 // order in which they became durable; History gives all of it, for the books. Get,
-// ByKey, ByResponse and List find streams; ByResponse as soon as one is Named. Recovered hands out those that a crash
+// ByKey, ByCall, ByResponse and List find streams; ByResponse as soon as one is Named. Recovered hands out those that a crash
 // left without an end; each must be given one.
 //
 // Once a stream has ended its owner has duties elsewhere: it is to be settled. When
@@ -62,6 +62,7 @@
 //	'U' stream 16 B                            empty; there while the stream has an end and is not settled
 //	'P' principal 16 B, stream 16 B            empty
 //	'K' principal 16 B, key 16 B               stream 16 B, the newest with this idempotency key
+//	'F' fingerprint 16 B                       stream 16 B, the newest with this fingerprint
 //	'R' response id, NUL, principal 16 B       stream 16 B; ids up to 1 KiB
 //	"Mformat"                                  format version u32 = 1, flags u8 (0x80: encrypted at rest)
 //	"Mcheckpoint"                              group u64, unix ms u64: see Recovery
@@ -126,6 +127,9 @@
 // a transaction that goes anyway. Until then readers are served from memory. Both go
 // to the value log, which nothing rewrites. The numbers are in docs/performance.md.
 //
+// 'F' came later than the rest of version 1: streams of a program without it are not
+// found by it, and such a program takes no notice of it.
+//
 // # Recovery
 //
 // Open does, for each bucket:
@@ -160,7 +164,8 @@
 // # What it does not protect against
 //
 // A stream of which every trace is gone is ErrNotFound. One that ended, and lost its 'U'
-// to damage, is not offered; one that lost the deletion of it is offered again. One that was still open, and
+// to damage, is not offered; one that lost the deletion of it is offered again. One that lost
+// its 'K', 'F' or 'R' is not found by that, and one before it may be. One that was still open, and
 // lost its end and its last groups together, looks like one that a crash cut there.
 // Whoever can write to the directory can forge it: checksums are no signatures. Without a
 // key the content is readable by who can read the files. A disk that fills up

@@ -316,6 +316,12 @@ func (l *Log) ByKey(principal, key Hash) (*Stream, error) {
 	return l.byIndex(principal, idempotencyKey(principal, key))
 }
 
+// ByCall returns the newest stream of this principal with this fingerprint,
+// ErrNotFound or ErrExpired. The caller owns a reference.
+func (l *Log) ByCall(principal, fingerprint Hash) (*Stream, error) {
+	return l.byIndex(principal, callKey(fingerprint))
+}
+
 // ByResponse returns the stream of this principal whose provider called its
 // answer responseID, ErrNotFound or ErrExpired. The caller owns a reference.
 func (l *Log) ByResponse(principal Hash, responseID string) (*Stream, error) {

@@ -55,8 +55,9 @@ func decode[T any](r record) (*T, error) {
 type Header struct {
 	ID          ID                `json:"id"`
 	Principal   Hash              `json:"principal"`
-	Key         Hash              `json:"key,omitzero"` // of the Idempotency-Key, if there was one
-	Fingerprint Hash              `json:"fingerprint"`
+	Key         Hash              `json:"key,omitzero"`      // of the Idempotency-Key, if there was one
+	Fingerprint Hash              `json:"fingerprint"`       // of the call: equal for equal calls of one principal
+	Crossing    Hash              `json:"crossing,omitzero"` // likewise, but for a limit of the answer's length
 	Provider    string            `json:"provider"`
 	Dialect     string            `json:"dialect"`
 	Endpoint    string            `json:"endpoint"`

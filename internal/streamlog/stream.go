@@ -88,6 +88,9 @@ func (s *Stream) open() error {
 	if !h.Key.IsZero() {
 		o.keys = append(o.keys, keyValue{key: idempotencyKey(h.Principal, h.Key), value: h.ID[:]})
 	}
+	if !h.Fingerprint.IsZero() {
+		o.keys = append(o.keys, keyValue{key: callKey(h.Fingerprint), value: h.ID[:]})
+	}
 	return s.submit(o, h.Accepted, func(at uint32) error {
 		if err := s.putJSON(kindOpen, at, h); err != nil {
 			return err

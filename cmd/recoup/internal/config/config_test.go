@@ -93,7 +93,8 @@ var samples = map[string][3]string{
 	"label_tags":            {"team", "team,feature", "a.b"},
 	"span_tags":             {"team", "run", "a,b,c"},
 	"pprof":                 {"true", "false", "true"},
-	"resume":                {"off", "marked", "off"},
+	"resume":                {"off", "auto", "marked"},
+	"principal":             {"header:X-Agent-Id", "credential", "header:a"},
 	"log_level":             {"debug", "warn", "error"},
 	"log_format":            {"json", "text", "json"},
 }

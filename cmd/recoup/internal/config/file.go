@@ -142,9 +142,6 @@ func (f *file) provider(name, key string, fields ast.MapNode) error {
 		name, at := it.Key().GetToken().Value, f.at(it.Key().GetToken())
 		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
 		switch {
-		case i < 0 && name == "resume":
-			f.problem("", at, fmt.Sprintf("%q: this version has no such key for one provider", name))
-			continue
 		case i < 0:
 			f.unknown(name, at, memberNames())
 			continue

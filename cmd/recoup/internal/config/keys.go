@@ -51,8 +51,11 @@ var keys = []key{
 		"Free space in data_dir below which new streams are refused; below half of it running ones are stopped"},
 	{"retention", duration(time.Second, func(s *Settings) *time.Duration { return &s.Retention }), true,
 		"How long a stream can be resumed after its end"},
-	{"resume", resume(func(s *Settings) *gateway.Resume { return &s.Gateway.Resume }), true,
-		"Which calls can be resumed: marked, by stream id or Idempotency-Key; off, none"},
+	{"resume", choice(func(s *Settings) *gateway.Resume { return &s.Gateway.Resume }, gateway.ResumeMarked, gateway.ResumeAuto, gateway.ResumeOff), true,
+		"Which calls can be resumed: marked, by stream id or Idempotency-Key, and equal calls that an SDK marks as its retry or that say Recoup-Resume: auto; " +
+			"auto, also any equal call; off, none"},
+	{"principal", principal(func(s *Settings) *string { return &s.Gateway.PrincipalHeader }), true,
+		"What tells callers apart: credential, or header:Name, where credentials rotate and whoever reaches the gateway is trusted to say who it is"},
 	{"orphan_grace", duration(0, func(s *Settings) *time.Duration { return &s.Gateway.OrphanGrace }), true,
 		"How long a stream that somebody could come back for is drained without a client"},
 	{"first_event_grace", duration(0, func(s *Settings) *time.Duration { return &s.Gateway.FirstEventGrace }), true,
@@ -96,7 +99,7 @@ var keys = []key{
 
 // later are keys of the design that this version doesn't have. Whoever sets
 // one expects it to work.
-var later = map[string]bool{"ledger_retention": true, "prices": true, "principal": true, "api_key_env": true}
+var later = map[string]bool{"ledger_retention": true, "prices": true, "api_key_env": true}
 
 func keyNames() []string {
 	names := make([]string, len(keys))

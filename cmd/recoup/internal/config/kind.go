@@ -13,7 +13,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/metrics"
 	"github.com/recoup-gateway/recoup/pricing"
 )
@@ -176,18 +175,26 @@ func choice[T ~string](field func(*Settings) *T, words ...T) kind {
 	}, func(v T) string { return string(v) })
 }
 
-// resume is a choice of which the design has one more.
-func resume(field func(*Settings) *gateway.Resume) kind {
-	k := choice(field, gateway.ResumeMarked, gateway.ResumeOff)
-	set := k.set
-	k.set = func(s *Settings, text string) error {
-		if text == "auto" {
-			return fmt.Errorf("%q is not in this version: want %s", text, k.name)
+// principal is credential, or the name of a header.
+func principal(field func(*Settings) *string) kind {
+	return value("credential or header:Name", field, func(text string) (string, error) {
+		name, ok := strings.CutPrefix(text, "header:")
+		switch {
+		case text == "credential":
+			return "", nil
+		case !ok || !headerName.MatchString(name):
+			return "", fmt.Errorf("%q: want credential, or header: and the name of a header, such as header:X-Agent-Id", text)
 		}
-		return set(s, text)
-	}
-	return k
+		return name, nil
+	}, func(name string) string {
+		if name == "" {
+			return "credential"
+		}
+		return "header:" + name
+	})
 }
+
+var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 // orList is "a, b or c".
 func orList(words []string) string {

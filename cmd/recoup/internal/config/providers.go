@@ -56,6 +56,7 @@ var members = []member{
 	{"base_url", "http://host or https://host", setBaseURL},
 	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialect.Gemini.Name(), dialect.Cohere.Name(), dialectNone}), setDialect},
 	{"on_cancel", orList([]string{string(gateway.BillingStops), string(gateway.BilledInFull), string(gateway.Unknown)}), setOnCancel},
+	{"resume", orList([]string{string(gateway.ResumeMarked), string(gateway.ResumeAuto), string(gateway.ResumeOff)}), setResume},
 	{"include_usage", "true or false", setIncludeUsage},
 	{"propagate_trace", "true or false", setPropagateTrace},
 }
@@ -98,6 +99,15 @@ func setOnCancel(p *gateway.Provider, text string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is nothing that a provider does", text)
+}
+
+func setResume(p *gateway.Provider, text string) error {
+	switch v := gateway.Resume(text); v {
+	case gateway.ResumeMarked, gateway.ResumeAuto, gateway.ResumeOff:
+		p.Resume = v
+		return nil
+	}
+	return fmt.Errorf("%q is no way to resume", text)
 }
 
 func setIncludeUsage(p *gateway.Provider, text string) (err error) {
@@ -155,6 +165,9 @@ func providersText(s *Settings) string {
 	for _, name := range slices.Sorted(maps.Keys(s.Gateway.Providers)) {
 		p := s.Gateway.Providers[name]
 		text := fmt.Sprintf("%s=%s %s %s", name, p.BaseURL, dialectOf(p), p.OnCancel)
+		if p.Resume != "" {
+			text += " resume " + string(p.Resume)
+		}
 		if !p.IncludeUsage {
 			text += " without include_usage"
 		}

@@ -22,23 +22,23 @@ recoup.yaml:1: unknown key "data-dir": did you mean "data_dir"?
     1 | data-dir: x
       | ^
 `},
-	{"keys of later versions", sources{file: "ledger_retention: 9600h\nprices: [negotiated.yaml]\nprincipal: header:X-Agent\n"}, `
+	{"keys of later versions", sources{file: "ledger_retention: 9600h\nprices: [negotiated.yaml]\n"}, `
 recoup.yaml:1: "ledger_retention": this version has no such key
     1 | ledger_retention: 9600h
       | ^
 recoup.yaml:2: "prices": this version has no such key
     2 | prices: [negotiated.yaml]
       | ^
-recoup.yaml:3: "principal": this version has no such key
-    3 | principal: header:X-Agent
-      | ^
 `},
-	{"resume auto", sources{file: "resume: auto\n", env: []string{"RECOUP_RESUME=auto"}, args: []string{"--resume=never"}}, `
-recoup.yaml:1: resume: "auto" is not in this version: want marked or off
-    1 | resume: auto
+	{"resume and principal", sources{file: "resume: never\nprincipal: X-Agent\n", env: []string{"RECOUP_PRINCIPAL=header:"}, args: []string{"--principal=header:a b"}}, `
+recoup.yaml:1: resume: "never": want marked, auto or off
+    1 | resume: never
       |         ^
-RECOUP_RESUME: "auto" is not in this version: want marked or off
---resume: "never": want marked or off
+recoup.yaml:2: principal: "X-Agent": want credential, or header: and the name of a header, such as header:X-Agent-Id
+    2 | principal: X-Agent
+      |            ^
+RECOUP_PRINCIPAL: "header:": want credential, or header: and the name of a header, such as header:X-Agent-Id
+--principal: "header:a b": want credential, or header: and the name of a header, such as header:X-Agent-Id
 `},
 	{"duration without unit", sources{file: "retention: 900\n", env: []string{"RECOUP_KEEPALIVE=soon"}, args: []string{"--orphan-grace=-1s"}}, `
 recoup.yaml:1: retention: "900" is not a duration: want a number with its unit, such as 90s or 15m
@@ -118,7 +118,7 @@ recoup.yaml:3: a second document begins here: want one
   recoup: {base_url: http://h}
   new: {dialect: openai}
   gemini: {dialect: google}
-  groq: {dialekt: openai, api_key_env: KEY, resume: auto}
+  groq: {dialekt: openai, api_key_env: KEY, resume: maybe}
   anthropic: http://h
 `}, `
 recoup.yaml:2: providers.openai.base_url: "ftp://example.com" is not a base URL: want http://host or https://host
@@ -140,15 +140,15 @@ recoup.yaml:6: providers.gemini.dialect: "google" is no dialect: want openai, an
     6 |   gemini: {dialect: google}
       |                     ^
 recoup.yaml:7: unknown key "dialekt": did you mean "dialect"?
-    7 |   groq: {dialekt: openai, api_key_env: KEY, resume: auto}
+    7 |   groq: {dialekt: openai, api_key_env: KEY, resume: maybe}
       |          ^
 recoup.yaml:7: "api_key_env": this version has no such key
-    7 |   groq: {dialekt: openai, api_key_env: KEY, resume: auto}
+    7 |   groq: {dialekt: openai, api_key_env: KEY, resume: maybe}
       |                           ^
-recoup.yaml:7: "resume": this version has no such key for one provider
-    7 |   groq: {dialekt: openai, api_key_env: KEY, resume: auto}
-      |                                             ^
-recoup.yaml:8: providers.anthropic: want base_url, dialect, on_cancel, include_usage, propagate_trace, such as {base_url: https://api.openai.com}
+recoup.yaml:7: providers.groq.resume: "maybe" is no way to resume: want marked, auto or off
+    7 |   groq: {dialekt: openai, api_key_env: KEY, resume: maybe}
+      |                                                     ^
+recoup.yaml:8: providers.anthropic: want base_url, dialect, on_cancel, resume, include_usage, propagate_trace, such as {base_url: https://api.openai.com}
     8 |   anthropic: http://h
       |              ^
 `},
