@@ -143,7 +143,7 @@ func (cn *connection) awaitHead(c echo.Context) (*streamlog.Head, error) {
 func (cn *connection) noResponse(e *streamlog.End) error {
 	switch {
 	case e.Cause == stopShutdown || e.Cause == causeCrash || e.Cause == causeDiskFull:
-		return &httpError{status: http.StatusServiceUnavailable, code: "gateway_interrupted", message: "The gateway could not finish the call. Make it again.", retryAfter: 1}
+		return errCutByShutdown
 	case e.State == streamlog.Cancelled:
 		return &httpError{status: 499, code: "stream_cancelled", message: "The call was cancelled before the provider answered."}
 	}
@@ -158,6 +158,7 @@ func (cn *connection) writeHead(c echo.Context, head *streamlog.Head) {
 	if cn.start > 0 {
 		h.Del("Content-Length")
 	}
+	typed(h)
 	setStreamHeaders(h, cn)
 	if hidesUsage(cn.stream.log.Info()) {
 		cn.view = dialect.NewUsageView()
@@ -280,6 +281,7 @@ const (
 // call.
 func (cn *connection) bytes(events []streamlog.Event) []byte {
 	if len(events) == 1 && cn.view == nil {
+		cn.inPart = events[0].More
 		return events[0].Data
 	}
 	cn.out = cn.out[:0]
@@ -326,7 +328,7 @@ func (cn *connection) wait(c echo.Context, w io.Writer, rc *http.ResponseControl
 	case <-c.Request().Context().Done():
 		return errClientGone
 	case <-tick:
-		if !cn.wrote {
+		if !cn.wrote && !cn.inPart { // within an event it would be part of it
 			d, _ := dialect.Named(cn.stream.header.Dialect)
 			if err := cn.send(w, rc, d.Keepalive()); err != nil {
 				return err
