@@ -1,0 +1,441 @@
+package gateway_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+
+	"github.com/recoup-gateway/recoup/internal/simulator"
+)
+
+// endless is a body of n bytes that are made as they are read.
+type endless struct {
+	n, at  int64
+	onRead func(at int64)
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.at == e.n {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), e.n-e.at)]
+	for i := range p {
+		p[i] = byte((e.at + int64(i)) * 31 >> 3)
+	}
+	e.at += int64(len(p))
+	if e.onRead != nil {
+		e.onRead(e.at)
+	}
+	return len(p), nil
+}
+
+// sum reads r to its end.
+func sum(t *testing.T, r io.Reader) (n int64, hash uint64) {
+	t.Helper()
+	h := fnv.New64a()
+	n, err := io.Copy(h, r)
+	if err != nil {
+		t.Errorf("after %d bytes: %v", n, err)
+	}
+	return n, h.Sum64()
+}
+
+// TestLargeBodiesAreNotHeld: of files that are sent or fetched, the gateway never
+// has more than some kilobytes.
+func TestLargeBodiesAreNotHeld(t *testing.T) {
+	const size = 256 << 20
+	var peak uint64
+	look := func(at int64) {
+		if at%(32<<20) != 0 {
+			return
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		peak = max(peak, m.HeapAlloc)
+	}
+	_, want := sum(t, &endless{n: size})
+	s := answering(t, "", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Type", "application/octet-stream")
+			io.CopyBuffer(struct{ io.Writer }{w}, &endless{n: size, onRead: look}, make([]byte, 32<<10))
+			return
+		}
+		parts, err := r.MultipartReader()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		part, err := parts.NextPart()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		n, hash := sum(t, part)
+		fmt.Fprintf(w, "%d %x", n, hash)
+	})
+	before := heap()
+	body, form := multipartOf(t, &endless{n: size, onRead: look})
+	req := s.request(http.MethodPost, "/v1/files", "", header{"Content-Type": form})
+	req.Body, req.ContentLength = io.NopCloser(body), -1
+	resp, err := s.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || string(got) != fmt.Sprintf("%d %x", size, want) {
+		t.Errorf("uploaded %q, %v", got, err)
+	}
+	resp = s.do(http.MethodGet, "/v1/files/f/content", "", nil)
+	n, hash := sum(t, resp.Body)
+	resp.Body.Close()
+	if n != size || hash != want {
+		t.Errorf("downloaded %d bytes, %x, want %x", n, hash, want)
+	}
+	if peak == 0 {
+		t.Fatal("the heap was never looked at")
+	}
+	// The limit is far above what is needed, since garbage counts until it is
+	// collected, and far below one body.
+	if grown := int64(peak) - int64(before); grown > 32<<20 {
+		t.Errorf("two bodies of %d MiB took %d MiB of heap", size>>20, grown>>20)
+	}
+}
+
+// multipartOf is a form with a file, made as it is read.
+func multipartOf(t *testing.T, file io.Reader) (io.Reader, string) {
+	t.Helper()
+	var head bytes.Buffer
+	form := multipart.NewWriter(&head)
+	if _, err := form.CreateFormFile("file", "large.bin"); err != nil {
+		t.Fatal(err)
+	}
+	return io.MultiReader(&head, file, strings.NewReader("\r\n--"+form.Boundary()+"--\r\n")), form.FormDataContentType()
+}
+
+// TestClientLeavesInMidUpload: the provider's connection ends, and nobody calls it
+// unreachable.
+func TestClientLeavesInMidUpload(t *testing.T) {
+	begun, ended := make(chan struct{}), make(chan error)
+	s, spans := newTracedSite(t, providedBy(t, func(_ http.ResponseWriter, r *http.Request) {
+		readUntil(t, r.Body, 4)
+		close(begun)
+		_, err := io.Copy(io.Discard, r.Body)
+		ended <- err
+	}))
+	conn := s.dial()
+	io.WriteString(conn, "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\npart")
+	<-begun
+	conn.Close()
+	if err := <-ended; err == nil {
+		t.Error("the provider has read a whole body")
+	}
+	s.server.Close() // when all handlers have ended
+	span := spans.named("POST /v1/files")
+	if got := attributeOf(span, "http.response.status_code").String(); got != "400" && got != "499" {
+		t.Errorf("status %s in the span", got)
+	}
+}
+
+// TestClientLeavesInMidDownload: the provider is not read on.
+func TestClientLeavesInMidDownload(t *testing.T) {
+	ended := make(chan struct{})
+	s, spans := newTracedSite(t, providedBy(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		io.WriteString(w, "some")
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	resp := s.do(http.MethodGet, "/v1/files/f/content", "", nil)
+	readUntil(t, resp.Body, 4)
+	resp.Body.Close()
+	<-ended
+	s.server.Close()
+	if span := spans.named("GET /v1/files"); span.Status().Code == codes.Error {
+		t.Errorf("a client that leaves is an error: %v", span.Status())
+	}
+}
+
+// TestClientLeavesBeforeTheHead: that is no unreachable provider either.
+func TestClientLeavesBeforeTheHead(t *testing.T) {
+	begun, ended := make(chan struct{}), make(chan struct{})
+	s, spans := newTracedSite(t, providedBy(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-r.Context().Done()
+		close(ended)
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-begun
+		cancel()
+	}()
+	if _, err := s.client.Do(s.request(http.MethodGet, "/v1/models", "", nil).WithContext(ctx)); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	<-ended
+	s.server.Close()
+	spans.expect(spans.named("GET /v1/models"), map[attribute.Key]string{"http.response.status_code": "499", "error.type": ""})
+}
+
+// TestProviderDiesInMidBody: the client's body breaks, in every version of HTTP.
+func TestProviderDiesInMidBody(t *testing.T) {
+	for name, answer := range map[string]string{
+		"chunked":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n",
+		"by length": "HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\nsome",
+		"events":    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, spans := newTracedSite(t, providersAt(t, scripted(t, func(conn net.Conn, _ *http.Request) { io.WriteString(conn, answer) })))
+			resp, data, err := s.all(http.MethodGet, "/v1/files/f/content", "", nil)
+			if resp.StatusCode != http.StatusOK || !aborted(err) || len(data) == 0 {
+				t.Errorf("%d, %q, %v", resp.StatusCode, data, err)
+			}
+			if got := rawly(t, s, "GET /v1/files/f/content HTTP/1.0\r\nHost: x\r\n\r\n"); !strings.Contains(got, "reset by peer") && !strings.Contains(got, "Content-Length: 400") {
+				t.Errorf("HTTP/1.0 got a clean end: %q", got)
+			}
+			s.server.Close()
+			for _, span := range spans.Ended() {
+				if span.Name() == "GET /v1/files" {
+					spans.expect(span, map[attribute.Key]string{"error.type": "cut"})
+				}
+			}
+		})
+	}
+}
+
+// TestProviderDoesNotAnswer: the gateway says so in the caller's dialect.
+func TestProviderDoesNotAnswer(t *testing.T) {
+	s := scriptedSite(t, func(net.Conn, *http.Request) {})
+	for _, c := range []struct {
+		path, shape string
+		h           header
+	}{
+		{"/v1/files", `{"error":{"message":"The provider`, nil},
+		{"/v1/messages/batches", `{"type":"error","error":{"type":`, header{"Anthropic-Version": "2023-06-01"}},
+	} {
+		resp, data := s.must(502, http.MethodPost, c.path, `{}`, c.h)
+		if !strings.HasPrefix(string(data), c.shape) || resp.Header.Get("Retry-After") != "1" || resp.Header.Get("X-Should-Retry") != "" {
+			t.Errorf("%s: %s %v", c.path, data, resp.Header)
+		}
+	}
+}
+
+// TestProviderAnswersEarly: its answer does not wait for the request's end, nor
+// takes the rest of it away.
+func TestProviderAnswersEarly(t *testing.T) {
+	const rest = 100_000 // less than net/http would swallow
+	s := answering(t, "", func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		readUntil(t, r.Body, 4)
+		io.WriteString(w, "early ")
+		_ = http.NewResponseController(w).Flush()
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "%d %v", n, err)
+	})
+	conn := s.dial()
+	for range 2 { // the connection can be used again
+		fmt.Fprintf(conn, "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\npart", rest+4)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		readUntil(t, resp.Body, len("early "))
+		io.CopyN(conn, &endless{n: rest}, rest)
+		data, err := io.ReadAll(resp.Body)
+		if err != nil || string(data) != fmt.Sprint(rest, " <nil>") {
+			t.Errorf("%q, %v", data, err)
+		}
+	}
+}
+
+// TestProviderRefusesEarly: with most of the upload unread.
+func TestProviderRefusesEarly(t *testing.T) {
+	s := answering(t, "", func(w http.ResponseWriter, r *http.Request) {
+		readUntil(t, r.Body, 4)
+		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+	})
+	conn := s.dial()
+	fmt.Fprintf(conn, "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\npart", 1<<30)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 413 || string(data) != "too large\n" {
+		t.Errorf("%d %q, %v", resp.StatusCode, data, err)
+	}
+}
+
+// TestExpectContinue: a client that asks first is told what the provider says.
+func TestExpectContinue(t *testing.T) {
+	ask := fmt.Sprintf("POST /v1/files HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len("the body"))
+	t.Run("yes", func(t *testing.T) {
+		waits, said := make(chan string), make(chan struct{})
+		s := scriptedSite(t, func(conn net.Conn, r *http.Request) {
+			waits <- r.Header.Get("Expect")
+			<-said
+			io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
+			body, _ := io.ReadAll(r.Body)
+			fmt.Fprintf(conn, "HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		})
+		conn := s.dial()
+		io.WriteString(conn, ask)
+		if expect := <-waits; expect != "100-continue" {
+			t.Errorf("the provider was asked %q", expect)
+		}
+		// The client hears nothing before the provider has spoken. (Were it
+		// asked for its body now, this would find it.)
+		_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if n, err := conn.Read(make([]byte, 1)); n != 0 {
+			t.Errorf("the client was told something before the provider said so: %v", err)
+		}
+		_ = conn.SetReadDeadline(time.Time{})
+		close(said)
+		r := bufio.NewReader(conn)
+		if line, err := r.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
+			t.Fatalf("%q, %v", line, err)
+		}
+		r.ReadString('\n')
+		io.WriteString(conn, "the body")
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, err := io.ReadAll(resp.Body); resp.StatusCode != 201 || string(data) != "the body" || err != nil {
+			t.Errorf("%d %q, %v", resp.StatusCode, data, err)
+		}
+	})
+	t.Run("no", func(t *testing.T) {
+		s := scriptedSite(t, func(conn net.Conn, r *http.Request) {
+			io.WriteString(conn, "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+			if n, _ := io.Copy(io.Discard, r.Body); n != 0 {
+				t.Errorf("the provider was sent %d bytes", n)
+			}
+		})
+		got := rawly(t, s, ask)
+		if !strings.HasPrefix(got, "HTTP/1.1 413 ") || !strings.HasSuffix(got, "no") {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("drained", func(t *testing.T) {
+		s := newSite(t)
+		conn := s.dial()
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nX-Simulator-Script: %s\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: %d\r\n\r\n",
+			chatPath, simulator.Script{Tokens: 3}.Header(), len(chatBody))
+		r := bufio.NewReader(conn)
+		if line, err := r.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
+			t.Fatalf("%q, %v", line, err)
+		}
+		io.WriteString(conn, chatBody)
+		if data, err := io.ReadAll(r); err != nil || !strings.Contains(string(data), "[DONE]") {
+			t.Errorf("%q, %v", data, err)
+		}
+		if got := s.sim.Bill()[0].Header.Get("Expect"); got != "" {
+			t.Errorf("the provider was asked %q for a body that was there", got)
+		}
+	})
+	t.Run("nobody is configured", func(t *testing.T) {
+		s := newSite(t)
+		got := rawly(t, s, strings.Replace(ask, "/v1/files", "/nobody/x", 1))
+		if !strings.HasPrefix(got, "HTTP/1.1 404 ") {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// TestTrailers go both ways, announced or not.
+func TestTrailers(t *testing.T) {
+	s := answering(t, "", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-Digest")
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %s", body, r.Trailer.Get("X-Sum"), r.Header.Get("Te"))
+		w.Header().Set("X-Digest", "d")
+		w.Header().Set(http.TrailerPrefix+"X-Late", "l")
+	})
+	req := s.request(http.MethodPost, "/v1/files", "", header{"Te": "trailers"})
+	req.Trailer = http.Header{"X-Sum": nil}
+	req.ContentLength = -1
+	req.Body = io.NopCloser(io.MultiReader(strings.NewReader("body"), readerFunc(func([]byte) (int, error) {
+		req.Trailer.Set("X-Sum", "s")
+		return 0, io.EOF
+	})))
+	resp, err := s.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || string(data) != "body s trailers" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if resp.Trailer.Get("X-Digest") != "d" || resp.Trailer.Get("X-Late") != "l" {
+		t.Errorf("trailers %v", resp.Trailer)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestHopByHop: what is about one connection stays there, both for calls that are
+// passed through and for those that are drained.
+func TestHopByHop(t *testing.T) {
+	got := make(chan http.Header, 1)
+	s := answering(t, "", func(w http.ResponseWriter, r *http.Request) {
+		got <- r.Header.Clone()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Connection", "X-Gone")
+		w.Header().Set("X-Gone", "1")
+		io.WriteString(w, wholeJSON)
+	})
+	for _, path := range []string{"/v1/embeddings", chatPath} {
+		resp, _ := s.must(200, http.MethodPost, path, strings.Replace(chatBody, `"stream":true,`, "", 1), header{
+			"Connection": "X-Private, keep-alive", "X-Private": "1", "Keep-Alive": "5", "Proxy-Authorization": "p", "Proxy-Connection": "k",
+			"Accept-Encoding": "br, gzip", "X-Kept": "1", "Te": "trailers",
+		})
+		h := <-got
+		for _, name := range []string{"X-Private", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Connection"} {
+			if h.Get(name) != "" {
+				t.Errorf("%s: %s went on", path, name)
+			}
+		}
+		if resp.Header.Get("X-Gone") != "" || h.Get("X-Kept") == "" {
+			t.Errorf("%s: %v, %v", path, h, resp.Header)
+		}
+		want := "br, gzip"
+		if path == chatPath {
+			want = "identity"
+		}
+		if h.Get("Accept-Encoding") != want {
+			t.Errorf("%s: asked for %q", path, h.Get("Accept-Encoding"))
+		}
+	}
+}
+
+// TestOldClients: one of HTTP/1.0 gets a body that ends with its connection.
+func TestOldClients(t *testing.T) {
+	s := answering(t, "", func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.Proto+" one ")
+		_ = http.NewResponseController(w).Flush()
+		io.WriteString(w, "two")
+	})
+	got := rawly(t, s, "GET /v1/models HTTP/1.0\r\n\r\n")
+	if !strings.HasPrefix(got, "HTTP/1.0 200 ") || !strings.HasSuffix(got, "\r\n\r\nHTTP/1.1 one two") || strings.Contains(got, "chunked") {
+		t.Errorf("got %q", got)
+	}
+}
