@@ -89,6 +89,9 @@ func (x *passing) answered(resp *http.Response) (err error) {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		x.answer = &noted{ReadCloser: resp.Body}
 		resp.Body = x.answer
+		if len(resp.Trailer) > 0 {
+			resp.Header.Del("Content-Length") // HTTP/2 has both, HTTP/1.1 only one
+		}
 		return nil
 	}
 	x.closed, err = x.gw.openTunnel(x.cancel)
