@@ -281,7 +281,6 @@ const (
 // call.
 func (cn *connection) bytes(events []streamlog.Event) []byte {
 	if len(events) == 1 && cn.view == nil {
-		cn.inPart = events[0].More
 		return events[0].Data
 	}
 	cn.out = cn.out[:0]
@@ -328,7 +327,7 @@ func (cn *connection) wait(c echo.Context, w io.Writer, rc *http.ResponseControl
 	case <-c.Request().Context().Done():
 		return errClientGone
 	case <-tick:
-		if !cn.wrote && !cn.inPart { // within an event it would be part of it
+		if !cn.wrote {
 			d, _ := dialect.Named(cn.stream.header.Dialect)
 			if err := cn.send(w, rc, d.Keepalive()); err != nil {
 				return err
