@@ -122,7 +122,7 @@ func (x *passing) failure() error {
 // broken ends a response whose body broke off, so that no client takes it for
 // whole.
 func (x *passing) broken(reason any) error {
-	if reason != http.ErrAbortHandler { //nolint:errorlint // it is a panic's value
+	if reason != http.ErrAbortHandler {
 		panic(reason)
 	}
 	switch {

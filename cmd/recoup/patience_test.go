@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -24,5 +26,32 @@ func TestNoLimitOnAnswers(t *testing.T) {
 	}
 	if srv.ReadHeaderTimeout <= 0 || srv.IdleTimeout < time.Minute {
 		t.Errorf("a head may take %v, an idle connection lasts %v", srv.ReadHeaderTimeout, srv.IdleTimeout)
+	}
+}
+
+// TestPassedThroughWithoutAHead: a call that a shutdown cuts before its provider has
+// said anything never looks answered.
+func TestPassedThroughWithoutAHead(t *testing.T) {
+	begun := make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-r.Context().Done()
+	}))
+	defer upstream.Close()
+	p := serve(t, t.TempDir(), "--provider=openai="+upstream.URL)
+	go func() {
+		<-begun
+		p.signals <- syscall.SIGTERM
+		p.signals <- syscall.SIGTERM
+	}()
+	resp, err := client.Get(p.url + "/v1/files")
+	if err == nil {
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("answered with %d", resp.StatusCode)
+		}
+	}
+	if code := p.awaitExit(t); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
