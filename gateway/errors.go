@@ -41,6 +41,8 @@ var (
 	errStreamNotFound = &httpError{status: http.StatusNotFound, code: "stream_not_found", message: "No such stream. Check the id, and that you send the same credential as the call that made it."}
 	errStreamExpired  = &httpError{status: http.StatusGone, code: "stream_expired", message: "The stream has expired: its answer is no longer kept. Make the call again."}
 	errDraining       = &httpError{status: http.StatusServiceUnavailable, code: "gateway_draining", message: "The gateway is shutting down. Try again shortly.", retryAfter: 1}
+
+	errCutByShutdown = &httpError{status: http.StatusServiceUnavailable, code: "gateway_interrupted", message: "The gateway could not finish the call. Make it again.", retryAfter: 1}
 )
 
 // logError turns an error of the stream log into an answer.

@@ -1,6 +1,10 @@
 package gateway
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -50,4 +54,14 @@ func (g *Gateway) ConnectionsForTest(id streamlog.ID) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.connected)
+}
+
+// TrustForTest makes the gateway trust a provider's certificate.
+func (g *Gateway) TrustForTest(roots *x509.CertPool) {
+	g.transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+}
+
+// DialForTest has providers reached by dial.
+func (g *Gateway) DialForTest(dial func(context.Context, string, string) (net.Conn, error)) {
+	g.transport.DialContext = dial
 }

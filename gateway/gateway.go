@@ -75,7 +75,8 @@ type Gateway struct {
 	refusers refusers
 	draining bool
 	drains   sync.WaitGroup // drains and relays under way
-	ended    chan struct{}  // closed and replaced when a drain ends
+	tunnels  tunnels
+	ended    chan struct{} // closed and replaced when a drain ends
 }
 
 // New makes a gateway and gives an end to the streams that a crash left
@@ -93,6 +94,7 @@ func New(o Options) (*Gateway, error) {
 		transport: newTransport(),
 		traces:    o.Tracing.On(), tracer: o.Tracing.Tracer(), labelTags: o.LabelTags,
 	}
+	g.tunnels.cut, g.tunnels.stop = context.WithCancel(context.Background())
 	g.config.Store(&o.Config)
 	g.board.metrics = o.Metrics
 	g.expectFrom(o.Config.Providers)
@@ -200,9 +202,10 @@ func (g *Gateway) Reload(c Config) error {
 
 func (g *Gateway) cfg() *Config { return g.config.Load() }
 
-// Drain refuses new calls, waits until no provider is answering any more or ctx
-// ends, and then interrupts what is left. When it returns, all goroutines of
-// the gateway have ended but those of passed-through calls.
+// Drain refuses new calls, waits until no provider is answering any more and no
+// upgraded connection is open, or ctx ends, and then interrupts what is left.
+// When it returns, all goroutines of the gateway have ended but those of other
+// calls that are passed through.
 func (g *Gateway) Drain(ctx context.Context) error {
 	g.mu.Lock()
 	g.draining = true
@@ -212,6 +215,7 @@ func (g *Gateway) Drain(ctx context.Context) error {
 		g.interruptAll()
 	}
 	g.drains.Wait()
+	err = errors.Join(err, g.tunnels.end(ctx))
 	g.transport.CloseIdleConnections()
 	return err
 }
@@ -252,7 +256,10 @@ func (g *Gateway) isDraining() bool {
 }
 
 // newTransport is how providers are reached. It asks for no compression, so
-// that what is stored is what a client can read, and never sends a call twice.
+// that what is stored is what a client can read, and never sends a call twice. It
+// waits for an answer as long as it takes; whether there still is somebody to
+// wait for is asked below HTTP/1.1 by TCP, and in HTTP/2, where a connection that
+// has died unseen would take all later calls with it, by pings.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -263,5 +270,6 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost:   256,
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true,
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 }

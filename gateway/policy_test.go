@@ -196,8 +196,6 @@ func TestTakeOver(t *testing.T) {
 		# HELP recoup_breaks_total Owners' connections that ended before the terminal event was written to them, by cause.
 		# TYPE recoup_breaks_total counter
 		recoup_breaks_total{cause="client",model="gpt-5.5",provider="openai"} 1
-		recoup_breaks_total{cause="gateway",model="gpt-5.5",provider="openai"} 0
-		recoup_breaks_total{cause="slow_reader",model="gpt-5.5",provider="openai"} 0
 	`, "recoup_breaks_total")
 }
 

@@ -22,17 +22,31 @@ func answering(t *testing.T, path string, h http.HandlerFunc) *site {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	return newSite(t, func(s *site) {
-		base, err := url.Parse(srv.URL + path)
-		if err != nil {
-			t.Fatal(err)
-		}
+	return newSite(t, providersAt(t, srv.URL+path))
+}
+
+// providedBy makes h the provider of everything.
+func providedBy(t *testing.T, h http.HandlerFunc) option {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return providersAt(t, srv.URL)
+}
+
+// providersAt puts all providers at one address.
+func providersAt(t *testing.T, address string) option {
+	t.Helper()
+	base, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(s *site) {
 		for name, p := range s.config.Providers {
 			p.BaseURL = base
 			s.config.Providers[name] = p
 		}
 		s.config.Providers["gemini"] = gateway.Provider{Name: "gemini", BaseURL: base, OnCancel: gateway.BilledInFull}
-	})
+	}
 }
 
 const (

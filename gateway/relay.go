@@ -150,7 +150,7 @@ func (cn *connection) awaitHead(c echo.Context) (*streamlog.Head, error) {
 func (cn *connection) noResponse(e *streamlog.End) error {
 	switch {
 	case e.Cause == stopShutdown || e.Cause == causeCrash || e.Cause == causeDiskFull:
-		return &httpError{status: http.StatusServiceUnavailable, code: "gateway_interrupted", message: "The gateway could not finish the call. Make it again.", retryAfter: 1}
+		return errCutByShutdown
 	case e.State == streamlog.Cancelled:
 		return &httpError{status: 499, code: "stream_cancelled", message: "The call was cancelled before the provider answered."}
 	}
@@ -165,6 +165,7 @@ func (cn *connection) writeHead(c echo.Context, head *streamlog.Head) {
 	if cn.start > 0 {
 		h.Del("Content-Length")
 	}
+	typed(h)
 	setStreamHeaders(h, cn)
 	if hidesUsage(cn.stream.log.Info()) {
 		cn.view = dialect.NewUsageView()

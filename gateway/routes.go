@@ -23,11 +23,15 @@ func (g *Gateway) routes() *echo.Echo {
 	e.HEAD("/recoup/streams/:id", g.headStream)
 	e.GET("/recoup/streams/:id/status", g.streamStatus)
 	e.POST("/recoup/streams/:id/cancel", g.cancelStream)
-	e.Any("/recoup/*", func(echo.Context) error {
-		return &httpError{status: http.StatusNotFound, code: "not_found", message: "No such endpoint of the gateway. See docs/resume.md for those under /recoup/streams."}
-	})
+	e.Any("/recoup/*", notFound)
 	e.Any("/*", g.provide)
+	e.RouteNotFound("/recoup/*", notFound) // for methods that echo does not know
+	e.RouteNotFound("/*", g.provide)
 	return e
+}
+
+func notFound(echo.Context) error {
+	return &httpError{status: http.StatusNotFound, code: "not_found", message: "No such endpoint of the gateway. See docs/resume.md for those under /recoup/streams."}
 }
 
 func (g *Gateway) refuseWhileDraining(next echo.HandlerFunc) echo.HandlerFunc {
@@ -43,6 +47,11 @@ func (g *Gateway) refuseWhileDraining(next echo.HandlerFunc) echo.HandlerFunc {
 // else passed through.
 func (g *Gateway) provide(c echo.Context) error {
 	r := c.Request()
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		// One asks for the request's own headers back, the other for a tunnel to
+		// anywhere.
+		return &httpError{status: http.StatusMethodNotAllowed, code: "method_not_allowed", message: "The gateway passes no " + r.Method + " on."}
+	}
 	p, path, err := route(g.cfg().Providers, r)
 	if err != nil {
 		return err
@@ -77,21 +86,6 @@ var geminiMethods = []string{
 	"generateAnswer", "predict", "predictLongRunning",
 }
 
-// googleVersions are the first segments of paths that only Google's APIs have,
-// the last of them Vertex.
-var googleVersions = []string{"v1beta", "v1alpha", "v1beta1"}
-
-// googleResource reports whether a path under /v1 may be of something that one of
-// Gemini's methods is called on; at Vertex it is in a project or a publisher's.
-func googleResource(path string) bool {
-	for _, prefix := range []string{"/v1/models/", "/v1/tunedModels/", "/v1/projects/", "/v1/publishers/"} {
-		if strings.HasPrefix(path, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
 // route finds the provider that a request is for, and the path to send there.
 func route(providers map[string]Provider, r *http.Request) (Provider, string, error) {
 	path := r.URL.EscapedPath()
@@ -103,15 +97,9 @@ func route(providers map[string]Provider, r *http.Request) (Provider, string, er
 		return p, "/" + rest, nil
 	}
 	switch {
-	case slices.Contains(googleVersions, first):
-		for strings.HasPrefix(path, "/"+first+"/"+first+"/") {
-			path = strings.TrimPrefix(path, "/"+first)
-		}
-		return provider(providers, "gemini", path)
-	case first == "v1":
-		for strings.HasPrefix(path, "/v1/v1/") {
-			path = strings.TrimPrefix(path, "/v1")
-		}
+	case first == "v1", slices.Contains(geminiVersions, first):
+		path = undoubled(path)
+	case geminiUpload(first, rest):
 	case slices.Contains(bare, first):
 		path = "/v1" + path
 	default:
@@ -119,12 +107,67 @@ func route(providers map[string]Provider, r *http.Request) (Provider, string, er
 			"No provider %q is configured and the path is no provider's. Use /v1/... or one of: %s.", first, strings.Join(names(providers), ", "))}
 	}
 	switch {
+	case isGemini(path, r.Header):
+		return provider(providers, "gemini", path)
 	case strings.HasPrefix(path, "/v1/messages"), r.Header.Get("Anthropic-Version") != "":
 		return provider(providers, "anthropic", path)
-	case googleResource(path) && slices.Contains(geminiMethods, path[strings.LastIndexByte(path, ':')+1:]):
-		return provider(providers, "gemini", path)
 	}
 	return provider(providers, "openai", path)
+}
+
+// undoubled takes the version off that a client has put before a path which has
+// one.
+func undoubled(path string) string {
+	for _, version := range geminiVersions {
+		for strings.HasPrefix(path, "/"+version+"/"+version+"/") {
+			path = strings.TrimPrefix(path, "/"+version)
+		}
+	}
+	for {
+		rest := strings.TrimPrefix(path, "/v1/")
+		first, second, _ := strings.Cut(rest, "/")
+		if rest == path || first != "v1" && !slices.Contains(geminiVersions, first) && !geminiUpload(first, second) {
+			return path
+		}
+		path = "/" + rest
+	}
+}
+
+// geminiVersions are the first segments of paths that only Google's APIs have, the last
+// of them Vertex.
+var geminiVersions = []string{"v1beta", "v1alpha", "v1beta1"}
+
+// geminiAlone are the collections that only Gemini has below /v1; geminiToo are
+// those that others have as well.
+var (
+	geminiAlone = []string{"cachedContents", "corpora", "fileSearchStores", "interactions", "operations", "tunedModels"}
+	geminiToo   = []string{"batches", "files", "models"}
+)
+
+// geminiUpload reports whether a path is of Gemini's for the bytes of files, which
+// have the version second.
+func geminiUpload(first, rest string) bool {
+	version, _, _ := strings.Cut(rest, "/")
+	return (first == "upload" || first == "download") && (version == "v1" || slices.Contains(geminiVersions, version))
+}
+
+// isGemini reports whether a path with its version is Gemini's. Where others have
+// the same, it is if a Google client asks.
+func isGemini(path string, h http.Header) bool {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if slices.Contains(geminiVersions, first) || geminiUpload(first, rest) {
+		return true
+	}
+	collection, name, _ := strings.Cut(rest, "/")
+	switch {
+	case slices.Contains(geminiAlone, collection):
+		return true
+	case (collection == "projects" || collection == "publishers") && slices.Contains(geminiMethods, name[strings.LastIndexByte(name, ':')+1:]): // Vertex
+		return true
+	case collection == "models" && slices.Contains(geminiMethods, name[strings.LastIndexByte(name, ':')+1:]):
+		return strings.Contains(name, ":")
+	}
+	return slices.Contains(geminiToo, collection) && (h.Get("X-Goog-Api-Key") != "" || h.Get("X-Goog-Api-Client") != "")
 }
 
 // dotSegments reports whether a path has segments that would climb out of the

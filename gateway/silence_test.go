@@ -37,8 +37,6 @@ func TestReaderThatTakesNothing(t *testing.T) {
 	s.expectMetric(`
 		# HELP recoup_breaks_total Owners' connections that ended before the terminal event was written to them, by cause.
 		# TYPE recoup_breaks_total counter
-		recoup_breaks_total{cause="client",model="gpt-5.5",provider="openai"} 0
-		recoup_breaks_total{cause="gateway",model="gpt-5.5",provider="openai"} 0
 		recoup_breaks_total{cause="slow_reader",model="gpt-5.5",provider="openai"} 1
 	`, "recoup_breaks_total")
 	s.config.WriteTimeout = time.Minute

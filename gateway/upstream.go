@@ -18,7 +18,7 @@ func (g *Gateway) upstreamRequest(ctx context.Context, r *http.Request, call *ca
 	u := *call.provider.BaseURL
 	out := (&http.Request{Method: http.MethodPost, URL: &u, Host: u.Host, Header: r.Header.Clone()}).WithContext(ctx)
 	setPath(out.URL, call.path)
-	u.RawQuery = r.URL.RawQuery
+	u.RawQuery, u.ForceQuery = r.URL.RawQuery, r.URL.ForceQuery
 	removeHopByHop(out.Header)
 	for _, name := range ownHeaders {
 		out.Header.Del(name)
@@ -26,6 +26,7 @@ func (g *Gateway) upstreamRequest(ctx context.Context, r *http.Request, call *ca
 	}
 	out.Header.Set("Accept-Encoding", "identity")
 	out.Header.Del("Content-Length")
+	out.Header.Del("Expect") // the body is here; asking first would only cost a round trip, or a second
 	if out.Header.Get("User-Agent") == "" {
 		out.Header["User-Agent"] = nil // or net/http would say its own
 	}
