@@ -37,9 +37,10 @@ func (g *Gateway) connect(c echo.Context, s *stream, via string) (*connection, e
 		s.release()
 		return nil, err
 	}
-	cn := &connection{stream: s, via: via, start: from, explicit: explicit, observe: via == viaID && c.QueryParam("observe") == "1"}
+	observe := via == viaAdmin || via == viaID && c.QueryParam("observe") == "1"
+	cn := &connection{stream: s, via: via, start: from, explicit: explicit, observe: observe}
 	route := c.Path()
-	if via != viaID {
+	if via == viaKey {
 		route = s.header.Endpoint
 	}
 	cn.span = g.fetchSpan(c, cn, route)
@@ -211,6 +212,11 @@ func (g *Gateway) cancelStream(c echo.Context) error {
 		return err
 	}
 	defer s.release()
+	return g.cancelHeld(c, s)
+}
+
+// cancelHeld stops s and answers with how it ended.
+func (g *Gateway) cancelHeld(c echo.Context, s *stream) error {
 	s.waive()
 	s.stop(stopCancelled)
 	if err := g.awaitEnd(c, s); err != nil {
@@ -241,30 +247,28 @@ const (
 	maxListLimit     = 500
 )
 
+// listing is which part of a list is wanted.
+type listing struct {
+	before streamlog.ID
+	limit  int
+	want   func(streamlog.Info) bool
+}
+
 // listStreams is GET /recoup/streams: the caller's own, newest first.
 func (g *Gateway) listStreams(c echo.Context) error {
-	limit, state := defaultListLimit, streamlog.State(c.QueryParam("state"))
-	if v := c.QueryParam("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > maxListLimit {
-			return badRequest("invalid_limit", "limit=%q: want a number from 1 to %d.", v, maxListLimit)
-		}
-		limit = n
+	principal := g.hash.principal(c.Request())
+	return g.list(c, func(page listing) ([]streamlog.Info, error) {
+		return g.log.List(principal, page.before, page.limit, page.want)
+	})
+}
+
+// list answers with the page that the request asks for.
+func (g *Gateway) list(c echo.Context, read func(listing) ([]streamlog.Info, error)) error {
+	asked, err := listingOf(c)
+	if err != nil {
+		return err
 	}
-	switch state {
-	case "", streamlog.Streaming, streamlog.Completed, streamlog.Interrupted, streamlog.Failed, streamlog.Cancelled:
-	default:
-		return badRequest("invalid_state", "state=%q: want streaming, completed, interrupted, failed or cancelled.", state)
-	}
-	var before streamlog.ID
-	if v := c.QueryParam("cursor"); v != "" {
-		id, err := streamlog.ParseID(v)
-		if err != nil {
-			return badRequest("invalid_cursor", "cursor=%q: want the next_cursor of an earlier page.", v)
-		}
-		before = id
-	}
-	infos, err := g.log.List(g.hash.principal(c.Request()), before, limit, func(i streamlog.Info) bool { return state == "" || i.State == state })
+	infos, err := read(asked)
 	if err != nil {
 		return logError(err)
 	}
@@ -275,8 +279,36 @@ func (g *Gateway) listStreams(c echo.Context) error {
 	for _, i := range infos {
 		page.Streams = append(page.Streams, g.describe(i))
 	}
-	if len(infos) == limit {
-		page.NextCursor = infos[limit-1].Header.ID.String()
+	if len(infos) == asked.limit {
+		page.NextCursor = infos[asked.limit-1].Header.ID.String()
 	}
 	return c.JSON(http.StatusOK, page)
+}
+
+// listingOf reads ?limit=, ?state=, ?provider= and ?cursor=.
+func listingOf(c echo.Context) (listing, error) {
+	limit, state, provider := defaultListLimit, streamlog.State(c.QueryParam("state")), c.QueryParam("provider")
+	if v := c.QueryParam("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > maxListLimit {
+			return listing{}, badRequest("invalid_limit", "limit=%q: want a number from 1 to %d.", v, maxListLimit)
+		}
+		limit = n
+	}
+	switch state {
+	case "", streamlog.Streaming, streamlog.Completed, streamlog.Interrupted, streamlog.Failed, streamlog.Cancelled:
+	default:
+		return listing{}, badRequest("invalid_state", "state=%q: want streaming, completed, interrupted, failed or cancelled.", state)
+	}
+	var before streamlog.ID
+	if v := c.QueryParam("cursor"); v != "" {
+		id, err := streamlog.ParseID(v)
+		if err != nil {
+			return listing{}, badRequest("invalid_cursor", "cursor=%q: want the next_cursor of an earlier page.", v)
+		}
+		before = id
+	}
+	return listing{before, limit, func(i streamlog.Info) bool {
+		return (state == "" || i.State == state) && (provider == "" || i.Header.Provider == provider)
+	}}, nil
 }

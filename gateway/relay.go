@@ -186,7 +186,7 @@ func setStreamHeaders(h http.Header, cn *connection) {
 	info := cn.stream.log.Info()
 	h.Set("Recoup-Stream-Id", info.Header.ID.String())
 	h.Set("Recoup-Stream-Status", string(info.State))
-	resumed := map[string]string{viaFirst: "no", viaID: "id", viaKey: "key"}[cn.via]
+	resumed := map[string]string{viaFirst: "no", viaID: "id", viaKey: "key", viaAdmin: "id"}[cn.via]
 	if cn.reason != "" {
 		resumed += "; reason=" + cn.reason
 	}

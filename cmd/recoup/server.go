@@ -90,7 +90,7 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 		return nil, err
 	}
 	undo = append(undo, s.log.Close, s.ledger.Close)
-	token, err := adminToken(settings, logger)
+	tokens, err := newAdminTokens(settings, logger)
 	if err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
@@ -102,7 +102,7 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 		return nil, err
 	}
 	adminHandler := s.gateway.Admin(gateway.AdminOptions{
-		Gatherer: registry, Token: token, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
+		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
 	})
 	requests, abandon := context.WithCancel(context.Background())
 	s.abandon = abandon
