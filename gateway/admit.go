@@ -24,6 +24,7 @@ const (
 // resumes one.
 type call struct {
 	provider Provider
+	caller   caller
 	path     string // to send to the provider
 	body     []byte // as it is sent
 	plain    []byte // as the client sent it, where that is something else
@@ -81,6 +82,11 @@ func (g *Gateway) admitNew(c echo.Context, call *call, reason string) (*connecti
 // readCall reads and checks what the client sent.
 func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*call, error) {
 	r, cfg := c.Request(), g.cfg()
+	who, err := g.identify(c)
+	if err != nil {
+		return nil, err
+	}
+	resume := g.resumePolicy(who)
 	body, err := readBody(c, cfg.MaxBodyBytes)
 	if err != nil {
 		return nil, err
@@ -94,6 +100,9 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 		return nil, badRequest("invalid_json", "The request body is not valid JSON: %v.", err)
 	}
 	t, err := tags(ownHeader(r.Header, "Recoup-Tags"))
+	if err == nil {
+		t, err = who.tagged(t)
+	}
 	if err != nil {
 		return nil, badRequest("invalid_tags", "%v", err)
 	}
@@ -101,12 +110,12 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	if onDisconnect != "" && onDisconnect != disconnectContinue && onDisconnect != disconnectCancel {
 		return nil, badRequest("invalid_on_disconnect", "Recoup-On-Disconnect: want continue or cancel.")
 	}
-	call := &call{provider: p, path: path, body: body, request: req}
+	call := &call{provider: p, caller: who, path: path, body: body, request: req}
 	h := &call.header
-	h.Principal = g.hash.principal(r)
+	h.Principal = who.principal
 	h.Fingerprint = g.hash.sum("fingerprint", h.Principal.String(), p.Name, endpoint,
 		r.Header.Get("Anthropic-Version"), strings.Join(r.Header.Values("Anthropic-Beta"), ","), string(canonical))
-	if key := ownHeader(r.Header, "Idempotency-Key"); key != "" && cfg.Resume != ResumeOff {
+	if key := ownHeader(r.Header, "Idempotency-Key"); key != "" && resume != ResumeOff {
 		h.Key = g.hash.sum("key", h.Principal.String(), key)
 	}
 	h.Provider, h.Dialect, h.Endpoint, h.Model = p.Name, p.Dialect.Name(), endpoint, req.Model
@@ -115,7 +124,7 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	h.Traceparent, h.Tracestate = traceOf(r.Header)
 	h.Policy = streamlog.Policy{
 		OnCancel:     string(p.OnCancel),
-		Reclaimable:  !h.Key.IsZero() || onDisconnect == disconnectContinue && cfg.Resume != ResumeOff,
+		Reclaimable:  !h.Key.IsZero() || onDisconnect == disconnectContinue && resume != ResumeOff,
 		OnDisconnect: onDisconnect,
 	}
 	return call, nil

@@ -18,7 +18,11 @@ func (g *Gateway) find(c echo.Context) (*stream, error) {
 	if err != nil {
 		return nil, errStreamNotFound
 	}
-	l, err := g.log.Get(g.hash.principal(c.Request()), id)
+	who, err := g.identify(c)
+	if err != nil {
+		return nil, err
+	}
+	l, err := g.log.Get(who.principal, id)
 	if err != nil {
 		return nil, logError(err)
 	}
@@ -27,6 +31,16 @@ func (g *Gateway) find(c echo.Context) (*stream, error) {
 		return nil, logError(err)
 	}
 	return s, nil
+}
+
+// findReadable is find for who may also read the answer.
+func (g *Gateway) findReadable(c echo.Context) (*stream, error) {
+	if who, err := g.identify(c); err != nil {
+		return nil, err
+	} else if err := who.mayRead(); err != nil {
+		return nil, err
+	}
+	return g.find(c)
 }
 
 // connect makes a connection to s that begins where the request says. It takes
@@ -58,7 +72,7 @@ func (g *Gateway) connect(c echo.Context, s *stream, via string) (*connection, e
 
 // readStream is GET /recoup/streams/:id: replay, then tail.
 func (g *Gateway) readStream(c echo.Context) error {
-	s, err := g.find(c)
+	s, err := g.findReadable(c)
 	if err != nil {
 		g.countFailedResume(err)
 		return err
@@ -82,7 +96,7 @@ func (g *Gateway) countFailedResume(err error) {
 // headStream is HEAD /recoup/streams/:id: what a GET would begin with. It is
 // not a reader.
 func (g *Gateway) headStream(c echo.Context) error {
-	s, err := g.find(c)
+	s, err := g.findReadable(c)
 	if err != nil {
 		return err
 	}
@@ -256,9 +270,12 @@ type listing struct {
 
 // listStreams is GET /recoup/streams: the caller's own, newest first.
 func (g *Gateway) listStreams(c echo.Context) error {
-	principal := g.hash.principal(c.Request())
+	who, err := g.identify(c)
+	if err != nil {
+		return err
+	}
 	return g.list(c, func(page listing) ([]streamlog.Info, error) {
-		return g.log.List(principal, page.before, page.limit, page.want)
+		return g.log.List(who.principal, page.before, page.limit, page.want)
 	})
 }
 

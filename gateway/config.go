@@ -37,6 +37,9 @@ type Provider struct {
 	Dialect  dialect.Dialect // nil: its calls are passed through, none is drained
 	OnCancel OnCancel
 
+	APIKeyEnv string // the variable of the environment that APIKey is from; empty: none is held
+	APIKey    Secret // with which the provider is called, instead of what the client brings
+
 	IncludeUsage   bool // ask for the usage of chat streams, where the client doesn't
 	PropagateTrace bool // send the trace context on; else neither ours nor the client's
 }
@@ -117,6 +120,9 @@ func (p Provider) validate() error {
 	}
 	if p.BaseURL.RawQuery != "" || p.BaseURL.Fragment != "" || p.BaseURL.User != nil {
 		return fmt.Errorf("base_url: no query, fragment or user may be in it")
+	}
+	if p.APIKeyEnv != "" && p.APIKey == "" {
+		return fmt.Errorf("api_key_env: the variable %s has no key", p.APIKeyEnv)
 	}
 	switch p.OnCancel {
 	case BillingStops, BilledInFull, Unknown:

@@ -13,6 +13,10 @@ import (
 // passThrough relays a call that is not drained, untouched.
 func (g *Gateway) passThrough(c echo.Context, p Provider, path string) error {
 	g.metrics.Passthrough.WithLabelValues(p.Name, endpointLabel(path)).Inc()
+	who, err := g.identify(c)
+	if err != nil {
+		return err
+	}
 	span := g.beginSpan(c, passthroughRoute(path))
 	var failed error
 	proxy := &httputil.ReverseProxy{
@@ -28,6 +32,7 @@ func (g *Gateway) passThrough(c echo.Context, p Provider, path string) error {
 					pr.Out.Header[name] = v // ReverseProxy drops them; a drained call keeps them too
 				}
 			}
+			p.authorize(pr.Out.Header, &u, who)
 			sendOnce(pr.Out.Header)
 			propagate(pr.Out.Header, p, span)
 			for _, name := range ownHeaders {

@@ -48,6 +48,13 @@ func (g *Gateway) provide(c echo.Context) error {
 		return err
 	}
 	c.Set(dialectKey, p.Dialect)
+	who, err := g.identify(c)
+	if err == nil {
+		err = p.admits(who)
+	}
+	if err != nil {
+		return err
+	}
 	if p.Dialect != nil && r.Method == http.MethodPost {
 		if endpoint, ok := p.Dialect.Endpoint(path); ok {
 			return g.generate(c, p, path, endpoint)

@@ -98,6 +98,7 @@ func (p *program) rootCommand() *cobra.Command {
 		p.serveCommand(),
 		p.readyCommand(),
 		p.streamsCommand(),
+		p.keysCommand(),
 		versionCommand(),
 		newBenchCommand(),
 		newDashboardsCommand(),

@@ -43,13 +43,8 @@ func (p *process) answer(t *testing.T, stdin string, environ []string, args ...s
 // provided is a gateway with a simulated provider behind it.
 func provided(t *testing.T, args ...string) (*process, *simulator.Simulator) {
 	t.Helper()
-	sim := simulator.New(simulator.Options{Default: simulator.Script{Text: "One two three.", Usage: simulator.UsageAlways}})
-	upstream, err := sim.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = upstream.Close() })
-	args = append([]string{"--provider=openai=" + upstream.URL, "--provider=anthropic=" + upstream.URL}, args...)
+	sim, upstream := startSimulator(t)
+	args = append([]string{"--provider=openai=" + upstream, "--provider=anthropic=" + upstream}, args...)
 	return serve(t, t.TempDir(), args...), sim
 }
 

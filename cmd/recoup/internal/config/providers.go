@@ -56,6 +56,7 @@ var members = []member{
 	{"base_url", "http://host or https://host", setBaseURL},
 	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialectNone}), setDialect},
 	{"on_cancel", orList([]string{string(gateway.BillingStops), string(gateway.BilledInFull), string(gateway.Unknown)}), setOnCancel},
+	{"api_key_env", "the name of a variable of the environment, such as OPENAI_API_KEY", setAPIKeyEnv},
 	{"include_usage", "true or false", setIncludeUsage},
 	{"propagate_trace", "true or false", setPropagateTrace},
 }
@@ -102,6 +103,35 @@ func setOnCancel(p *gateway.Provider, text string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is nothing that a provider does", text)
+}
+
+var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
+// setAPIKeyEnv notes where the key is. It doesn't show what it was given: that may
+// be the key.
+func setAPIKeyEnv(p *gateway.Provider, text string) error {
+	if !variableName.MatchString(text) {
+		return errors.New("is no name of a variable, which has capitals, digits and underscores")
+	}
+	p.APIKeyEnv = text
+	return nil
+}
+
+// readAPIKeys reads the keys of providers that the gateway is to hold.
+func (l *loading) readAPIKeys() {
+	for name, p := range l.settings.Gateway.Providers {
+		if p.APIKeyEnv == "" {
+			continue
+		}
+		key := strings.TrimSpace(l.getenv(p.APIKeyEnv))
+		if key == "" || !printable(key) {
+			l.refuse(keyProviders+"."+name+".api_key_env", fmt.Sprintf(
+				"the variable %s is not set, or has no key: want the provider's key in the environment of the gateway", p.APIKeyEnv))
+			continue
+		}
+		p.APIKey = gateway.Secret(key)
+		l.settings.Gateway.Providers[name] = p
+	}
 }
 
 func setIncludeUsage(p *gateway.Provider, text string) (err error) {
@@ -159,6 +189,9 @@ func providersText(s *Settings) string {
 	for _, name := range slices.Sorted(maps.Keys(s.Gateway.Providers)) {
 		p := s.Gateway.Providers[name]
 		text := fmt.Sprintf("%s=%s %s %s", name, p.BaseURL, dialectOf(p), p.OnCancel)
+		if p.APIKeyEnv != "" {
+			text += " with the key in " + p.APIKeyEnv
+		}
 		if !p.IncludeUsage {
 			text += " without include_usage"
 		}
