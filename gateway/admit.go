@@ -32,14 +32,24 @@ type call struct {
 	header   streamlog.Header
 }
 
+// target is where a generating call goes.
+type target struct {
+	provider       Provider
+	path, endpoint string
+}
+
 // generate handles a call that a provider would bill: it continues the stream
 // that its key names, or makes a new one.
-func (g *Gateway) generate(c echo.Context, p Provider, path, endpoint string) error {
-	call, err := g.readCall(c, p, path, endpoint)
+func (g *Gateway) generate(c echo.Context, to target, seen seenCall) error {
+	seen.PassThrough, seen.Endpoint = false, to.endpoint
+	call, err := g.readCall(c, to.provider, to.path, to.endpoint)
 	if err != nil {
+		g.saw(seen, err)
 		return err
 	}
 	conn, err := g.connectCall(c, call)
+	seen.of(g, call, conn)
+	g.saw(seen, err)
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ type Gateway struct {
 	traces    bool // anything is traced
 	tracer    trace.Tracer
 	unbilled  unbilled
+	calls     calls
 	losses    losses
 	labelTags []string
 

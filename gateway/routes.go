@@ -48,18 +48,21 @@ func (g *Gateway) provide(c echo.Context) error {
 		return err
 	}
 	c.Set(dialectKey, p.Dialect)
+	seen := g.see(c, p, path)
 	who, err := g.identify(c)
 	if err == nil {
 		err = p.admits(who)
 	}
 	if err != nil {
+		g.saw(seen, err)
 		return err
 	}
 	if p.Dialect != nil && r.Method == http.MethodPost {
 		if endpoint, ok := p.Dialect.Endpoint(path); ok {
-			return g.generate(c, p, path, endpoint)
+			return g.generate(c, target{p, path, endpoint}, seen)
 		}
 	}
+	g.saw(seen, nil)
 	return g.passThrough(c, p, path)
 }
 

@@ -99,6 +99,7 @@ func (p *program) rootCommand() *cobra.Command {
 		p.readyCommand(),
 		p.streamsCommand(),
 		p.keysCommand(),
+		p.doctorCommand(),
 		versionCommand(),
 		newBenchCommand(),
 		newDashboardsCommand(),
