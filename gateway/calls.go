@@ -81,7 +81,7 @@ func (g *Gateway) see(c echo.Context, p Provider, path string) seenCall {
 		OnDisconnect: oneOf(ownHeader(r.Header, "Recoup-On-Disconnect"), disconnectContinue, disconnectCancel),
 		outlook:      outlook{false, "passed through: only calls that generate are kept", "the provider's connection ends with the client's"},
 	}
-	if credential(r) != "" {
+	if slices.ContainsFunc(credentials(r), func(key string) bool { return key != "" }) {
 		s.Credential = "own"
 	}
 	if who, err := g.brings(c); err == nil && who.key != nil {

@@ -49,7 +49,7 @@ func perProvider(t *testing.T) (*site, func() seen) {
 // they are with a base URL without a version.
 var passedOn = map[string][]string{
 	"openai": {
-		"POST embeddings", "POST moderations", "POST completions", "POST images/generations", "POST images/edits", "POST images/variations",
+		"POST embeddings", "POST moderations", "POST images/generations", "POST images/edits", "POST images/variations",
 		"POST audio/speech", "POST audio/transcriptions", "POST audio/translations",
 		"POST files", "GET files", "GET files/file-1", "DELETE files/file-1", "GET files/file-1/content",
 		"POST batches", "GET batches", "GET batches/b", "POST batches/b/cancel",

@@ -84,7 +84,7 @@ func TestSpansOfRefusals(t *testing.T) {
 	s.must(400, http.MethodGet, "/recoup/streams/"+id+"?from=-1", "", nil)
 	s.must(200, http.MethodPost, "/recoup/streams/"+id+"/cancel", "", nil)
 	s.must(404, http.MethodGet, "/nope", "", nil)
-	s.must(405, "FOOBAR", "/nope", "", nil)
+	s.must(404, "FOOBAR", "/nope", "", nil)
 	_, _, _ = s.all(http.MethodGet, "/v1/models?key=SECRETKEY", "", header{"Authorization": "", "Traceparent": "00-zz-1-01"})
 	s.awaitConnections(id, 0)
 	s.gateway.SettleForTest()
@@ -96,7 +96,7 @@ func TestSpansOfRefusals(t *testing.T) {
 	for _, span := range spans.Ended() {
 		names = append(names, span.Name()+" "+attributeOf(span, metrics.AttrHTTPStatus).String())
 	}
-	for _, want := range []string{"POST /v1/chat/completions 422", "HTTP /* 405", "GET /v1/models 200", "HEAD /recoup/streams/:id 200"} {
+	for _, want := range []string{"POST /v1/chat/completions 422", "HTTP /* 404", "GET /v1/models 200", "HEAD /recoup/streams/:id 200"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("no span %q among %q", want, names)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ func TestDoctor(t *testing.T) {
 	p := holding(t, t.TempDir(), upstream)
 	key, id := p.newKey(t, "--name=ci")
 	off, _ := p.newKey(t, "--name=off", "--resume=off")
+	auto, _ := p.newKey(t, "--name=auto", "--resume=auto")
 	with := func(key string, more ...string) map[string]string {
 		h := map[string]string{"Authorization": "Bearer " + key, "User-Agent": "OpenAI/Python 2.8.0"}
 		for i := 0; i < len(more); i += 2 {
@@ -31,12 +33,18 @@ func TestDoctor(t *testing.T) {
 		parts  []string // of why and of what becomes of the answer
 	}{
 		{chatURL, with(key, "Idempotency-Key", "secret-run:1"), true, []string{"has an Idempotency-Key", "read on for orphan_grace, 1m0s"}},
-		{chatURL, with(key, "X-Stainless-Retry-Count", "2"), false, []string{"not opted in", "cancelled at once"}},
+		{chatURL, with(key, "X-Stainless-Retry-Count", "2"), false, []string{"retry: ", "nobody says that the answer is to be read on", "cancelled at once"}},
 		{chatURL, with(key, "Idempotency-Key", "secret-run:2", "Recoup-On-Disconnect", "cancel"), false, []string{"but says Recoup-On-Disconnect: cancel", "cancelled at once: the call says so"}},
 		{chatURL, with(off, "Idempotency-Key", "secret-run:3"), false, []string{"resume is off", "cancelled at once"}},
 		{"/v1/embeddings", with(key), false, []string{"passed through", "ends with the client's"}},
 		{chatURL, with("sk-own"), false, []string{"refused: gateway_key_required"}},
 		{chatURL, with(key, "Recoup-Tags", "none"), false, []string{"refused: invalid_tags"}},
+		{chatURL, with(key, "Recoup-Resume", "auto"), true, []string{"auto: ", "read on for orphan_grace"}},
+		{chatURL, with(key, "Recoup-Resume", "auto", "Recoup-On-Disconnect", "cancel"), false, []string{"Recoup-On-Disconnect: cancel", "cancelled at once"}},
+		{chatURL, with(key, "X-Stainless-Retry-Count", "1", "Recoup-On-Disconnect", "continue"), true, []string{"retry: ", "read on for orphan_grace"}},
+		{chatURL, with(auto), true, []string{"auto: ", "read on for orphan_grace"}},
+		{chatURL, with(auto, "Recoup-Resume", "never"), false, []string{"Recoup-Resume: never"}},
+		{"/v1beta/models/gemini-2.5-pro:countTokens?key=" + key, with("sk-own"), false, []string{"passed through"}},
 	}
 	for _, tt := range calls {
 		p.post(t, tt.path, streamedChat, tt.header)
@@ -71,7 +79,7 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 	contains(t, got.stdout, id)
-	for _, secret := range []string{key, off, openaiKey, "secret-run", "user:pass"} {
+	for _, secret := range []string{key, off, auto, "sk-own", openaiKey, "secret-run", "user:pass"} {
 		if strings.Contains(got.stdout, secret) {
 			t.Errorf("%s is shown", secret)
 		}
@@ -110,24 +118,45 @@ func TestDoctor(t *testing.T) {
 // What doctor says of a killed client is what happens to one: the provider is called
 // once where it says yes, and again where it says no.
 func TestDoctorIsRight(t *testing.T) {
-	for mark, once := range map[string]bool{"": false, "run:1": true} {
+	for _, c := range []struct {
+		name, policy string
+		says         map[string]string
+		once         bool
+	}{
+		{name: "nothing"},
+		{name: "by key", says: map[string]string{"Idempotency-Key": "run:1"}, once: true},
+		{name: "auto", says: map[string]string{"Recoup-Resume": "auto"}, once: true},
+		{name: "auto by the gateway key", policy: "auto", once: true},
+		{name: "auto by the gateway key, and never", policy: "auto", says: map[string]string{"Recoup-Resume": "never"}},
+		{name: "a retry", says: map[string]string{"X-Stainless-Retry-Count": "1"}},
+		{name: "a retry of what goes on", says: map[string]string{"X-Stainless-Retry-Count": "1", "Recoup-On-Disconnect": "continue"}, once: true},
+	} {
 		sim, upstream := startSimulator(t)
 		p := holding(t, t.TempDir(), upstream)
-		key, _ := p.newKey(t, "--name=ci")
+		key, _ := p.newKey(t, "--name=ci", "--resume="+c.policy)
 		header := map[string]string{"Authorization": "Bearer " + key}
-		if mark != "" {
-			header["Idempotency-Key"] = mark
-		}
+		maps.Copy(header, c.says)
 		sim.Next(simulator.Script{Tokens: 50, StallAfterEvents: 5})
 		killed := p.begin(t, chatURL, streamedChat, header)
 		if err := sim.WaitStalled(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
 		killed.Body.Close()
+		await(t, "the gateway knows that its client is gone", func() bool {
+			var s struct{ Connections []struct{} }
+			got := p.command(t, nil, "streams", "show", killed.Header.Get("Recoup-Stream-Id"), "--format=json")
+			return json.Unmarshal([]byte(got.stdout), &s) == nil && s.Connections != nil && len(s.Connections) == 0
+		})
 		sim.Release()
 		p.post(t, chatURL, streamedChat, header)
-		if n := sim.Calls(); (n == 1) != once {
-			t.Errorf("%q: %d calls", mark, n)
+		if n := sim.Calls(); (n == 1) != c.once {
+			t.Errorf("%s: %d calls", c.name, n)
+		}
+		var seen seenCalls
+		if got := p.command(t, nil, "doctor", "--format=json"); got.code != 0 {
+			t.Errorf("%+v", got)
+		} else if err := json.Unmarshal([]byte(got.stdout), &struct{ Gateway *seenCalls }{&seen}); err != nil || len(seen.Calls) != 2 || seen.Calls[1].WouldResume != c.once {
+			t.Errorf("%s: %v, doctor says %+v", c.name, err, seen.Calls)
 		}
 		p.stop(t)
 	}
