@@ -162,6 +162,7 @@ func TestProviderNeverSeesAGatewayKey(t *testing.T) {
 		{"gemini, in the query", geminiEventsPath + "&key=" + key, geminiBody, bare, "X-Goog-Api-Key", "alt=sse"},
 		{"gemini, alone in the query", geminiArrayPath + "?key=" + key, geminiBody, bare, "X-Goog-Api-Key", ""},
 		{"gemini, escaped in the query", geminiEventsPath + "&k%65y=" + strings.Replace(key, "rk_", "rk%5F", 1), geminiBody, bare, "X-Goog-Api-Key", "alt=sse"},
+		{"gemini, in another parameter too", geminiEventsPath + "&other=" + key, geminiBody, bearing(key), "X-Goog-Api-Key", "alt=sse"},
 		{"gemini, in its header", geminiEventsPath, geminiBody, with(bare, "X-Goog-Api-Key", key), "X-Goog-Api-Key", "alt=sse"},
 		{"gemini, as a bearer", geminiEventsPath, geminiBody, bearing(key), "X-Goog-Api-Key", "alt=sse"},
 		{"gemini, passed through", "/v1beta/models/gemini-2.5-pro:countTokens?key=" + key, geminiBody, bare, "X-Goog-Api-Key", ""},
