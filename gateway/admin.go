@@ -19,6 +19,10 @@ type AdminOptions struct {
 	Token    string // bearer token for all but health and metrics; empty: none is asked for
 	Pprof    bool
 	API      http.Handler // what /api/v1/ answers with; nil: nothing
+
+	// Operator is the bearer token for what shows answers, stops them or makes keys.
+	// Without one that is not there, whoever can reach the plane.
+	Operator string
 }
 
 // Admin is the admin plane: health, metrics and, if wanted, profiles.
@@ -29,6 +33,9 @@ func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", g.ready)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true})))
+	if o.Operator != "" {
+		g.operatorRoutes(e, bearer(o.Operator))
+	}
 	if o.API != nil {
 		e.Any("/api/v1/*", echo.WrapHandler(o.API), bearer(o.Token))
 	}

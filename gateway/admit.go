@@ -26,6 +26,7 @@ const (
 // resumes one.
 type call struct {
 	provider Provider
+	caller   caller
 	path     string // to send to the provider
 	body     []byte // as it is sent
 	plain    []byte // as the client sent it, where that is something else
@@ -37,14 +38,24 @@ type call struct {
 	ids   bool   // it wants events numbered
 }
 
+// target is where a generating call goes.
+type target struct {
+	provider       Provider
+	path, endpoint string
+}
+
 // generate handles a call that a provider would bill: it continues the stream
 // that its key names, or one that it may adopt, or makes a new one.
-func (g *Gateway) generate(c echo.Context, p Provider, path, endpoint string) error {
-	call, err := g.readCall(c, p, path, endpoint)
+func (g *Gateway) generate(c echo.Context, to target, seen seenCall) error {
+	seen.PassThrough, seen.Endpoint = false, to.endpoint
+	call, err := g.readCall(c, to.provider, to.path, to.endpoint)
 	if err != nil {
+		g.saw(seen, err)
 		return err
 	}
 	conn, err := g.connectCall(c, call)
+	seen.of(g, call, conn)
+	g.saw(seen, err)
 	if err != nil {
 		return err
 	}
@@ -98,6 +109,11 @@ func (g *Gateway) admitNew(c echo.Context, call *call, reason string) (*connecti
 // readCall reads and checks what the client sent.
 func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*call, error) {
 	r, cfg := c.Request(), g.cfg()
+	who, err := g.identify(c)
+	if err != nil {
+		return nil, err
+	}
+	resume := cfg.resumePolicy(&p, who)
 	body, err := readBody(c, cfg.MaxBodyBytes)
 	if err != nil {
 		return nil, err
@@ -112,6 +128,9 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 		return nil, badRequest("invalid_json", "The request body is not valid JSON: %v.", err)
 	}
 	t, err := tags(ownHeader(r.Header, "Recoup-Tags"))
+	if err == nil {
+		t, err = who.tagged(t)
+	}
 	if err != nil {
 		return nil, badRequest("invalid_tags", "%v", err)
 	}
@@ -119,11 +138,9 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	if onDisconnect != "" && onDisconnect != disconnectContinue && onDisconnect != disconnectCancel {
 		return nil, badRequest("invalid_on_disconnect", "Recoup-On-Disconnect: want continue or cancel.")
 	}
-	call := &call{provider: p, path: path, body: body, request: req}
-	h, resume := &call.header, cfg.resumeOf(&p)
-	if h.Principal, err = g.principal(r); err != nil {
-		return nil, err
-	}
+	call := &call{provider: p, caller: who, path: path, body: body, request: req}
+	h := &call.header
+	h.Principal = who.principal
 	fingerprint := func(body []byte) streamlog.Hash {
 		return g.hash.sum("fingerprint", h.Principal.String(), p.Name, req.Address(),
 			r.Header.Get("Anthropic-Version"), strings.Join(r.Header.Values("Anthropic-Beta"), ","), string(body))

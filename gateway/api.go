@@ -19,11 +19,11 @@ func (g *Gateway) find(c echo.Context) (*stream, error) {
 	if err != nil {
 		return nil, errStreamNotFound
 	}
-	principal, err := g.principal(c.Request())
+	who, err := g.identify(c)
 	if err != nil {
 		return nil, err
 	}
-	l, err := g.log.Get(principal, id)
+	l, err := g.log.Get(who.principal, id)
 	if err != nil {
 		return nil, logError(err)
 	}
@@ -32,6 +32,16 @@ func (g *Gateway) find(c echo.Context) (*stream, error) {
 		return nil, logError(err)
 	}
 	return s, nil
+}
+
+// findReadable is find for who may also read the answer.
+func (g *Gateway) findReadable(c echo.Context) (*stream, error) {
+	if who, err := g.identify(c); err != nil {
+		return nil, err
+	} else if err := who.mayRead(); err != nil {
+		return nil, err
+	}
+	return g.find(c)
 }
 
 // connect opens cn, which begins where the request says. It takes over cn's
@@ -49,7 +59,7 @@ func (g *Gateway) connect(c echo.Context, cn *connection) (_ *connection, err er
 		return nil, err
 	}
 	route := c.Path()
-	if cn.via != viaID {
+	if cn.via != viaID && cn.via != viaAdmin {
 		route = s.header.Endpoint
 	}
 	if cn.adopts() && !s.canBeAdopted() { // before there is a span of it
@@ -77,7 +87,7 @@ func (g *Gateway) attach(c echo.Context, cn *connection, route string) (*connect
 
 // readStream is GET /recoup/streams/:id: replay, then tail.
 func (g *Gateway) readStream(c echo.Context) error {
-	s, err := g.find(c)
+	s, err := g.findReadable(c)
 	if err != nil {
 		g.countFailedResume(err)
 		return err
@@ -101,7 +111,7 @@ func (g *Gateway) countFailedResume(err error) {
 // headStream is HEAD /recoup/streams/:id: what a GET would begin with. It is
 // not a reader.
 func (g *Gateway) headStream(c echo.Context) error {
-	s, err := g.find(c)
+	s, err := g.findReadable(c)
 	if err != nil {
 		return err
 	}
@@ -231,6 +241,11 @@ func (g *Gateway) cancelStream(c echo.Context) error {
 		return err
 	}
 	defer s.release()
+	return g.cancelHeld(c, s)
+}
+
+// cancelHeld stops s and answers with how it ended.
+func (g *Gateway) cancelHeld(c echo.Context, s *stream) error {
 	s.waive()
 	s.stop(stopCancelled)
 	if err := g.awaitEnd(c, s); err != nil {
@@ -261,34 +276,31 @@ const (
 	maxListLimit     = 500
 )
 
+// listing is which part of a list is wanted.
+type listing struct {
+	before streamlog.ID
+	limit  int
+	want   func(streamlog.Info) bool
+}
+
 // listStreams is GET /recoup/streams: the caller's own, newest first.
 func (g *Gateway) listStreams(c echo.Context) error {
-	limit, state := defaultListLimit, streamlog.State(c.QueryParam("state"))
-	if v := c.QueryParam("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > maxListLimit {
-			return badRequest("invalid_limit", "limit=%q: want a number from 1 to %d.", v, maxListLimit)
-		}
-		limit = n
-	}
-	switch state {
-	case "", streamlog.Streaming, streamlog.Completed, streamlog.Interrupted, streamlog.Failed, streamlog.Cancelled:
-	default:
-		return badRequest("invalid_state", "state=%q: want streaming, completed, interrupted, failed or cancelled.", state)
-	}
-	var before streamlog.ID
-	if v := c.QueryParam("cursor"); v != "" {
-		id, err := streamlog.ParseID(v)
-		if err != nil {
-			return badRequest("invalid_cursor", "cursor=%q: want the next_cursor of an earlier page.", v)
-		}
-		before = id
-	}
-	principal, err := g.principal(c.Request())
+	who, err := g.identify(c)
 	if err != nil {
 		return err
 	}
-	infos, err := g.log.List(principal, before, limit, func(i streamlog.Info) bool { return state == "" || i.State == state })
+	return g.list(c, func(page listing) ([]streamlog.Info, error) {
+		return g.log.List(who.principal, page.before, page.limit, page.want)
+	})
+}
+
+// list answers with the page that the request asks for.
+func (g *Gateway) list(c echo.Context, read func(listing) ([]streamlog.Info, error)) error {
+	asked, err := listingOf(c)
+	if err != nil {
+		return err
+	}
+	infos, err := read(asked)
 	if err != nil {
 		return logError(err)
 	}
@@ -299,8 +311,36 @@ func (g *Gateway) listStreams(c echo.Context) error {
 	for _, i := range infos {
 		page.Streams = append(page.Streams, g.describe(i))
 	}
-	if len(infos) == limit {
-		page.NextCursor = infos[limit-1].Header.ID.String()
+	if len(infos) == asked.limit {
+		page.NextCursor = infos[asked.limit-1].Header.ID.String()
 	}
 	return c.JSON(http.StatusOK, page)
+}
+
+// listingOf reads ?limit=, ?state=, ?provider= and ?cursor=.
+func listingOf(c echo.Context) (listing, error) {
+	limit, state, provider := defaultListLimit, streamlog.State(c.QueryParam("state")), c.QueryParam("provider")
+	if v := c.QueryParam("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > maxListLimit {
+			return listing{}, badRequest("invalid_limit", "limit=%q: want a number from 1 to %d.", v, maxListLimit)
+		}
+		limit = n
+	}
+	switch state {
+	case "", streamlog.Streaming, streamlog.Completed, streamlog.Interrupted, streamlog.Failed, streamlog.Cancelled:
+	default:
+		return listing{}, badRequest("invalid_state", "state=%q: want streaming, completed, interrupted, failed or cancelled.", state)
+	}
+	var before streamlog.ID
+	if v := c.QueryParam("cursor"); v != "" {
+		id, err := streamlog.ParseID(v)
+		if err != nil {
+			return listing{}, badRequest("invalid_cursor", "cursor=%q: want the next_cursor of an earlier page.", v)
+		}
+		before = id
+	}
+	return listing{before, limit, func(i streamlog.Info) bool {
+		return (state == "" || i.State == state) && (provider == "" || i.Header.Provider == provider)
+	}}, nil
 }

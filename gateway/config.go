@@ -41,6 +41,9 @@ type Provider struct {
 	OnCancel OnCancel
 	Resume   Resume // empty: as Config says
 
+	APIKeyEnv string // the variable of the environment that APIKey is from; empty: none is held
+	APIKey    Secret // with which the provider is called, instead of what the client brings
+
 	IncludeUsage   bool // ask for the usage of streams of chat and completions, where the client doesn't
 	PropagateTrace bool // send the trace context on; else neither ours nor the client's
 }
@@ -133,6 +136,9 @@ func (p Provider) validate() error {
 	}
 	if p.Resume != "" && !p.Resume.valid() {
 		return fmt.Errorf("resume: %q is none of marked, auto, off", p.Resume)
+	}
+	if p.APIKeyEnv != "" && p.APIKey == "" {
+		return fmt.Errorf("api_key_env: the variable %s has no key", p.APIKeyEnv)
 	}
 	switch p.OnCancel {
 	case BillingStops, BilledInFull, Unknown:

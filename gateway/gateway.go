@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/recoup-gateway/recoup/internal/gatewaykeys"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/settle"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
@@ -28,8 +29,9 @@ type Options struct {
 	Log     *streamlog.Log
 	Metrics *metrics.Metrics
 	Logger  *slog.Logger
-	Secret  []byte // keys the hashes of credentials; must be the same as when the log was written
-	Books   *Books // nil: none are kept
+	Secret  []byte             // keys the hashes of credentials; must be the same as when the log was written
+	Books   *Books             // nil: none are kept
+	Keys    *gatewaykeys.Store // nil: there are none
 
 	Tracing   *metrics.Tracing // nil: nothing is traced
 	LabelTags []string         // tags of calls that are labels of the tagged metrics, which must have been made for them
@@ -49,6 +51,7 @@ type Gateway struct {
 	metrics   *metrics.Metrics
 	logger    *slog.Logger
 	hash      hasher
+	keys      *gatewaykeys.Store // nil: there are none
 	transport *http.Transport
 	router    *echo.Echo
 	admitting keyedMutex // held from looking a key up to creating its stream
@@ -57,6 +60,7 @@ type Gateway struct {
 	traces    bool // anything is traced
 	tracer    trace.Tracer
 	unbilled  unbilled
+	calls     calls
 	losses    losses
 	labelTags []string
 
@@ -89,7 +93,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, errors.New("gateway: the secret is shorter than 16 bytes")
 	}
 	g := &Gateway{
-		log: o.Log, metrics: o.Metrics, logger: o.Logger, hash: hasher{o.Secret},
+		log: o.Log, metrics: o.Metrics, logger: o.Logger, hash: hasher{o.Secret}, keys: o.Keys,
 		streams: map[streamlog.ID]*stream{}, ended: make(chan struct{}),
 		transport: newTransport(),
 		traces:    o.Tracing.On(), tracer: o.Tracing.Tracer(), labelTags: o.LabelTags,

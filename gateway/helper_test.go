@@ -23,6 +23,7 @@ import (
 
 	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/gateway/dialect"
+	"github.com/recoup-gateway/recoup/internal/gatewaykeys"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/simulator"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
@@ -56,6 +57,7 @@ type site struct {
 	logs     io.Writer                       // nil: the test's output
 	tracing  *metrics.Tracing
 	tags     []string // that are labels
+	keys     *gatewaykeys.Store
 }
 
 type option func(*site)
@@ -116,7 +118,7 @@ func (s *site) start() {
 	}
 	s.gateway, err = gateway.New(gateway.Options{
 		Config: s.config, Log: s.log, Logger: logger, Secret: []byte("0123456789abcdef"),
-		Metrics: m, Tracing: s.tracing, LabelTags: s.tags,
+		Metrics: m, Keys: s.keys, Tracing: s.tracing, LabelTags: s.tags,
 		Books: &gateway.Books{Ledger: s.ledger, Prices: pricing.Embedded(), Factors: s.factors},
 	})
 	if err != nil {

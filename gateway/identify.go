@@ -56,7 +56,7 @@ func credential(r *http.Request) string {
 		}
 		return auth
 	}
-	for _, name := range []string{"X-Api-Key", "Api-Key", "X-Goog-Api-Key"} {
+	for _, name := range credentialHeaders {
 		if key := r.Header.Get(name); key != "" {
 			return key
 		}

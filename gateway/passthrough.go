@@ -20,6 +20,7 @@ type passing struct {
 	gw       *Gateway
 	c        echo.Context
 	provider Provider
+	caller   caller
 	path     string
 	span     trace.Span
 	cancel   context.CancelFunc // ends it
@@ -33,9 +34,13 @@ type passing struct {
 // passThrough relays a call that is not drained, untouched.
 func (g *Gateway) passThrough(c echo.Context, p Provider, path string) (err error) {
 	g.metrics.Passthrough.WithLabelValues(p.Name, endpointLabel(path)).Inc()
+	who, err := g.brings(c)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(c.Request().Context())
 	defer cancel()
-	x := &passing{gw: g, c: c, provider: p, path: path, cancel: cancel, client: c.Request().WithContext(ctx)}
+	x := &passing{gw: g, c: c, provider: p, caller: who, path: path, cancel: cancel, client: c.Request().WithContext(ctx)}
 	x.span = g.beginSpan(c, passthroughRoute(path))
 	x.upload = &noted{ReadCloser: x.client.Body}
 	x.client.Body = x.upload
@@ -82,6 +87,7 @@ func (x *passing) rewrite(pr *httputil.ProxyRequest) {
 		pr.Out.Header.Del(name)
 		pr.Out.Header.Del("X-" + name)
 	}
+	x.provider.authorize(pr.Out.Header, &u, x.caller) // the last: no header may bring back what it takes out
 }
 
 // answered sees the head of the provider's answer.

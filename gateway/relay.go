@@ -196,8 +196,11 @@ func setStreamHeaders(h http.Header, cn *connection) {
 	h.Set("Recoup-Stream-Id", info.Header.ID.String())
 	h.Set("Recoup-Stream-Status", string(info.State))
 	resumed := cn.via
-	if cn.via == viaFirst {
+	switch cn.via {
+	case viaFirst:
 		resumed = "no"
+	case viaAdmin:
+		resumed = viaID
 	}
 	if cn.reason != "" {
 		resumed += "; reason=" + cn.reason

@@ -83,11 +83,14 @@ func (g *Gateway) followResponse(c echo.Context, p Provider, id string) (*connec
 // events can be given. One in the background that did not come to its end here is the
 // provider's: it has the rest.
 func (g *Gateway) responseStream(c echo.Context, p Provider, id string) (*stream, error) {
-	principal, err := g.principal(c.Request())
+	who, err := g.identify(c)
 	if err != nil {
 		return nil, err
 	}
-	l, err := g.log.ByResponse(principal, id)
+	if who.mayRead() != nil {
+		return nil, nil // for its key, the log has none
+	}
+	l, err := g.log.ByResponse(who.principal, id)
 	switch {
 	case errors.Is(err, streamlog.ErrNotFound), errors.Is(err, streamlog.ErrExpired), errors.Is(err, streamlog.ErrDamaged):
 		return nil, nil

@@ -57,17 +57,29 @@ func (g *Gateway) provide(c echo.Context) error {
 		return err
 	}
 	c.Set(dialectKey, p.Dialect)
+	seen := g.see(c, p, path)
+	who, err := g.brings(c)
+	if err == nil {
+		err = p.admits(who)
+	}
+	if err != nil {
+		g.saw(seen, err)
+		return err
+	}
 	if p.Dialect != nil && r.Method == http.MethodPost {
 		if endpoint, ok := p.Dialect.Endpoint(path); ok {
 			routed(c, endpoint)
-			return g.generate(c, p, path, endpoint)
+			return g.generate(c, target{p, path, endpoint}, seen)
 		}
 	}
 	if id, ok := streamedResponse(r, p, path); ok {
 		if conn, err := g.followResponse(c, p, id); conn != nil || err != nil {
+			seen.follows(conn)
+			g.saw(seen, err)
 			return serve(c, conn, err)
 		}
 	}
+	g.saw(seen, nil)
 	return g.passThrough(c, p, path)
 }
 

@@ -30,6 +30,7 @@ func (g *Gateway) upstreamRequest(ctx context.Context, r *http.Request, call *ca
 	if out.Header.Get("User-Agent") == "" {
 		out.Header["User-Agent"] = nil // or net/http would say its own
 	}
+	call.provider.authorize(out.Header, out.URL, call.caller)
 	sendOnce(out.Header)
 	setBody(out, call)
 	return out

@@ -17,28 +17,38 @@ const (
 	adminTokenBytes = 32 // of chance; the file has them in hex
 )
 
-// adminToken is the token that guards the admin plane; empty: none does. Where
-// others can reach that plane and no token is configured, the gateway has one of
-// its own in the data directory, made at the first start. The log says where it
-// is, never what.
-func adminToken(settings *config.Settings, logger *slog.Logger) (string, error) {
-	if settings.AdminToken != "" || !settings.AdminExposed() {
-		return settings.AdminToken, nil
+// adminTokens are the tokens that guard the admin plane.
+type adminTokens struct {
+	all      string // for all but health and metrics; empty: none is asked for
+	operator string // for what shows answers, stops them or makes keys: there always is one
+}
+
+// newAdminTokens returns the configured token or, where there is none, the gateway's
+// own, which is in the data directory, made at the first start. The log says where it
+// is, never what. On a loopback address, where others than the operator may be too,
+// it guards what is not theirs.
+func newAdminTokens(settings *config.Settings, logger *slog.Logger) (adminTokens, error) {
+	if settings.AdminToken != "" {
+		return adminTokens{settings.AdminToken, settings.AdminToken}, nil
 	}
 	path := filepath.Join(settings.DataDir, adminTokenName)
 	token, err := config.ReadToken(path)
 	made := errors.Is(err, fs.ErrNotExist)
 	if made {
 		if err := createAdminToken(settings.DataDir); err != nil {
-			return "", fmt.Errorf("make the admin token: %w", err)
+			return adminTokens{}, fmt.Errorf("make the admin token: %w", err)
 		}
 		token, err = config.ReadToken(path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("the admin token: %w; remove the file, and the next start makes a new one", err)
+		return adminTokens{}, fmt.Errorf("the admin token: %w; remove the file, and the next start makes a new one", err)
+	}
+	if !settings.AdminExposed() {
+		logger.Info("streams, calls and keys of the admin plane ask for the token in this file", "file", path, "made_now", made)
+		return adminTokens{operator: token}, nil
 	}
 	logger.Info("the admin plane asks for the token in this file", "file", path, "made_now", made)
-	return token, nil
+	return adminTokens{token, token}, nil
 }
 
 func createAdminToken(dir string) error {

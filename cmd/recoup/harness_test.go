@@ -99,6 +99,7 @@ func (j *journal) await(t *testing.T, message string) map[string]any {
 // process is a run of serve within the test.
 type process struct {
 	url, admin string
+	dir        string
 	signals    chan os.Signal
 	log        *journal
 	exit       chan int
@@ -107,13 +108,19 @@ type process struct {
 // serve runs `recoup serve` in dir until it is ready.
 func serve(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{signals: make(chan os.Signal, 4), log: newJournal(), exit: make(chan int, 1)}
+	return serveWith(t, nil, dir, args...)
+}
+
+// serveWith is serve in an environment.
+func serveWith(t *testing.T, environ []string, dir string, args ...string) *process {
+	t.Helper()
+	p := &process{dir: dir, signals: make(chan os.Signal, 4), log: newJournal(), exit: make(chan int, 1)}
 	args = append([]string{"serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--data-dir=" + dir, "--log-format=json", "--min-free=0"}, args...)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		run := program{stdout: io.Discard, stderr: p.log, signals: p.signals}
+		run := program{environ: environ, stdout: io.Discard, stderr: p.log, signals: p.signals}
 		p.exit <- run.run(ctx, args)
 	}()
 	t.Cleanup(func() {

@@ -2,7 +2,8 @@
 // wiring, no logic.
 //
 // It exits with 0, with 1 if something failed, and with 2 if it was called or
-// configured wrongly. What went wrong is on standard error.
+// configured wrongly; streams tail has codes of its own. What went wrong is on
+// standard error.
 package main
 
 import (
@@ -34,6 +35,7 @@ func main() {
 // test can be that process.
 type program struct {
 	environ        []string
+	stdin          io.Reader // nil: that of the process
 	stdout, stderr io.Writer
 	signals        <-chan os.Signal // for serve; nil: those that the process gets
 
@@ -56,6 +58,9 @@ func (p *program) getenv(name string) string {
 func (p *program) run(ctx context.Context, args []string) int {
 	root := p.rootCommand()
 	root.SetArgs(args)
+	if p.stdin != nil {
+		root.SetIn(p.stdin)
+	}
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	err := root.ExecuteContext(ctx)
@@ -69,6 +74,9 @@ func (p *program) run(ctx context.Context, args []string) int {
 	fmt.Fprintf(p.stderr, "recoup: %v\n", err)
 	if !p.began {
 		return exitUsage
+	}
+	if own := (*exitCode)(nil); errors.As(err, &own) {
+		return own.code
 	}
 	return exitFailed
 }
@@ -89,6 +97,9 @@ func (p *program) rootCommand() *cobra.Command {
 	root.AddCommand(
 		p.serveCommand(),
 		p.readyCommand(),
+		p.streamsCommand(),
+		p.keysCommand(),
+		p.doctorCommand(),
 		versionCommand(),
 		newBenchCommand(),
 		newDashboardsCommand(),

@@ -16,7 +16,10 @@ import (
 	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
 )
 
-const keyAdminListen = "admin_listen"
+const (
+	keyListen      = "listen"
+	keyAdminListen = "admin_listen"
+)
 
 // readyCommand is the health check of an image that has no other program.
 func (p *program) readyCommand() *cobra.Command {
@@ -54,10 +57,15 @@ Without --admin-url it is the gateway on this machine, on the port of
 
 // localAdmin is the URL of the admin plane on this machine, as far as the
 // environment says. The process that serves has the same one in a container.
-func (p *program) localAdmin() string {
-	host, port := "127.0.0.1", "8485"
+func (p *program) localAdmin() string { return p.local(keyAdminListen, "8485") }
+
+// localData is likewise that of the data plane.
+func (p *program) localData() string { return p.local(keyListen, "8484") }
+
+func (p *program) local(key, port string) string {
+	host := "127.0.0.1"
 	for _, pair := range p.environ {
-		address, ok := strings.CutPrefix(pair, config.Env(keyAdminListen)+"=")
+		address, ok := strings.CutPrefix(pair, config.Env(key)+"=")
 		if !ok {
 			continue
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
 	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/internal/audit"
+	"github.com/recoup-gateway/recoup/internal/gatewaykeys"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 	"github.com/recoup-gateway/recoup/metrics"
@@ -90,19 +91,23 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 		return nil, err
 	}
 	undo = append(undo, s.log.Close, s.ledger.Close)
-	token, err := adminToken(settings, logger)
+	tokens, err := newAdminTokens(settings, logger)
+	if err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	keys, err := gatewaykeys.Open(settings.DataDir, logger)
 	if err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
 	s.gateway, err = gateway.New(gateway.Options{
-		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret, Books: s.books(!p.unbooked),
+		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret, Books: s.books(!p.unbooked), Keys: keys,
 		Tracing: s.tracing, LabelTags: settings.LabelTags,
 	})
 	if err != nil {
 		return nil, err
 	}
 	adminHandler := s.gateway.Admin(gateway.AdminOptions{
-		Gatherer: registry, Token: token, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
+		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
 	})
 	requests, abandon := context.WithCancel(context.Background())
 	s.abandon = abandon

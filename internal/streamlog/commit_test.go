@@ -354,6 +354,10 @@ func TestListPages(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
+		all, err := l.ListAll(ID{}, 0, func(Info) bool { return true })
+		if mine, _ := l.List(alice, ID{}, 0, func(Info) bool { return true }); err != nil || len(all) != len(mine) || len(all) < 8 {
+			t.Errorf("%d of all, %d of alice, %v", len(all), len(mine), err)
+		}
 		done, err := l.List(alice, ID{}, 0, func(i Info) bool { return i.State == Completed })
 		if err != nil || len(done) != 2 || done[0].Events != 10 || done[0].First.IsZero() {
 			t.Errorf("%d completed, %v: %+v", len(done), err, done)

@@ -1,6 +1,7 @@
 package streamlog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -15,9 +16,21 @@ import (
 // summary can't be read is listed as Interrupted and Damaged; that the events of
 // another can be read is not checked here.
 func (l *Log) List(principal Hash, before ID, limit int, want func(Info) bool) ([]Info, error) {
+	return l.list(append([]byte{prefixPrincipal}, principal[:]...), principal, lister{before, limit, want})
+}
+
+// lister is which streams are listed.
+type lister struct {
+	before ID
+	limit  int
+	want   func(Info) bool
+}
+
+// list lists the streams whose keys are prefix and id.
+func (l *Log) list(prefix []byte, principal Hash, which lister) ([]Info, error) {
 	var infos []Info
 	err := l.search(func(b *bucket) (bool, error) {
-		ids, err := b.idsOf(principal, before)
+		ids, err := b.ids(prefix, which.before)
 		if err != nil {
 			return false, err
 		}
@@ -26,10 +39,10 @@ func (l *Log) List(principal Hash, before ID, limit int, want func(Info) bool) (
 			if err != nil {
 				return false, err
 			}
-			if l.expired(info.End) || !want(info) {
+			if l.expired(info.End) || !which.want(info) {
 				continue
 			}
-			if infos = append(infos, info); len(infos) == limit {
+			if infos = append(infos, info); len(infos) == which.limit {
 				return true, nil
 			}
 		}
@@ -64,16 +77,15 @@ func (l *Log) info(b *bucket, id ID, principal Hash) (Info, error) {
 	return sum.info(), nil
 }
 
-// idsOf lists the streams of a principal in b, newest first.
-func (b *bucket) idsOf(principal Hash, before ID) (ids []ID, err error) {
+// ids lists the streams in b whose keys are prefix and id, newest first.
+func (b *bucket) ids(prefix []byte, before ID) (ids []ID, err error) {
 	if before == (ID{}) {
 		before = ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	}
 	err = b.view(func(txn *badger.Txn) error {
-		prefix := append([]byte{prefixPrincipal}, principal[:]...)
 		it := txn.NewIterator(badger.IteratorOptions{Reverse: true, Prefix: prefix})
 		defer it.Close()
-		for it.Seek(principalKey(principal, before)); it.Valid(); it.Next() {
+		for it.Seek(append(bytes.Clone(prefix), before[:]...)); it.Valid(); it.Next() {
 			id := ID(it.Item().Key()[len(prefix):])
 			if id != before {
 				ids = append(ids, id)

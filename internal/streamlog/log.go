@@ -271,15 +271,7 @@ func (l *Log) Get(principal Hash, id ID) (*Stream, error) {
 		s.Release()
 		return nil, ErrNotFound
 	}
-	if s.torn {
-		s.Release()
-		return nil, s.damaged
-	}
-	if s.expired() {
-		s.Release()
-		return nil, ErrExpired
-	}
-	return s, nil
+	return s.readable()
 }
 
 // search calls fn with each bucket, newest first, until it says true or fails.

@@ -151,6 +151,9 @@ func (f *file) provider(name, key string, fields ast.MapNode) error {
 			continue
 		}
 		if err := members[i].set(&p, text); err != nil {
+			if name == "api_key_env" {
+				at.source = "" // what stands there may be the key
+			}
 			f.problem(key+"."+name, at, err.Error()+": want "+members[i].want)
 		}
 		f.origins[key+"."+name] = at

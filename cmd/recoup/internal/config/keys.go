@@ -99,7 +99,7 @@ var keys = []key{
 
 // later are keys of the design that this version doesn't have. Whoever sets
 // one expects it to work.
-var later = map[string]bool{"ledger_retention": true, "prices": true, "api_key_env": true}
+var later = map[string]bool{"ledger_retention": true, "prices": true}
 
 func keyNames() []string {
 	names := make([]string, len(keys))

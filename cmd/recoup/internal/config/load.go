@@ -20,7 +20,8 @@ const (
 type Loader struct {
 	given   map[string]*flagValues // by flag
 	environ map[string]string
-	path    *string // --config
+	all     []string // the whole environment, for keys of providers
+	path    *string  // --config
 }
 
 // flagValues are the texts that a flag was given, in their order. They are
@@ -41,7 +42,7 @@ func (v *flagValues) Set(text string) error {
 // NewLoader adds --config and a flag for each key to flags. environ is
 // what os.Environ returns.
 func NewLoader(flags *pflag.FlagSet, environ []string) *Loader {
-	l := &Loader{given: map[string]*flagValues{}, environ: map[string]string{}}
+	l := &Loader{given: map[string]*flagValues{}, environ: map[string]string{}, all: environ}
 	for _, pair := range environ {
 		if name, text, ok := strings.Cut(pair, "="); ok && text != "" && strings.HasPrefix(name, envPrefix) {
 			l.environ[name] = text
@@ -79,7 +80,7 @@ func FlagError(flags *pflag.FlagSet, err error) error {
 
 // Load reads all sources. An error is an *Error.
 func (l *Loader) Load() (*Settings, error) {
-	in := &loading{settings: defaults(), origins: map[string]origin{}}
+	in := &loading{settings: defaults(), origins: map[string]origin{}, getenv: l.getenv}
 	switch {
 	case *l.path != "":
 		in.file(*l.path, "--"+configFlag)
@@ -104,6 +105,16 @@ func (l *Loader) Load() (*Settings, error) {
 	}
 	in.settings.Warnings = l.misspelt()
 	return in.settings, nil
+}
+
+// getenv reads a variable that is not one of the gateway's own.
+func (l *Loader) getenv(name string) string {
+	for _, pair := range slices.Backward(l.all) {
+		if v, ok := strings.CutPrefix(pair, name+"="); ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // misspelt warns of variables that were probably meant to be a key's.
@@ -135,6 +146,7 @@ type loading struct {
 	settings *Settings
 	origins  map[string]origin // by key, and by providers.name and providers.name.member; not there: default
 	problems []Problem
+	getenv   func(name string) string
 }
 
 func (l *loading) set(k key, text string, at origin) {

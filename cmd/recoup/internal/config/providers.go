@@ -57,6 +57,7 @@ var members = []member{
 	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialect.Gemini.Name(), dialect.Cohere.Name(), dialectNone}), setDialect},
 	{"on_cancel", orList([]string{string(gateway.BillingStops), string(gateway.BilledInFull), string(gateway.Unknown)}), setOnCancel},
 	{"resume", orList([]string{string(gateway.ResumeMarked), string(gateway.ResumeAuto), string(gateway.ResumeOff)}), setResume},
+	{"api_key_env", "the name of a variable of the environment, such as OPENAI_API_KEY", setAPIKeyEnv},
 	{"include_usage", "true or false", setIncludeUsage},
 	{"propagate_trace", "true or false", setPropagateTrace},
 }
@@ -108,6 +109,35 @@ func setResume(p *gateway.Provider, text string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is no way to resume", text)
+}
+
+var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
+// setAPIKeyEnv notes where the key is. It doesn't show what it was given: that may
+// be the key.
+func setAPIKeyEnv(p *gateway.Provider, text string) error {
+	if !variableName.MatchString(text) {
+		return errors.New("is no name of a variable, which has capitals, digits and underscores")
+	}
+	p.APIKeyEnv = text
+	return nil
+}
+
+// readAPIKeys reads the keys of providers that the gateway is to hold.
+func (l *loading) readAPIKeys() {
+	for name, p := range l.settings.Gateway.Providers {
+		if p.APIKeyEnv == "" {
+			continue
+		}
+		key := strings.TrimSpace(l.getenv(p.APIKeyEnv))
+		if key == "" || !printable(key) {
+			l.refuse(keyProviders+"."+name+".api_key_env", fmt.Sprintf(
+				"the variable %s is not set, or has no key: want the provider's key in the environment of the gateway", p.APIKeyEnv))
+			continue
+		}
+		p.APIKey = gateway.Secret(key)
+		l.settings.Gateway.Providers[name] = p
+	}
 }
 
 func setIncludeUsage(p *gateway.Provider, text string) (err error) {
@@ -167,6 +197,9 @@ func providersText(s *Settings) string {
 		text := fmt.Sprintf("%s=%s %s %s", name, p.BaseURL, dialectOf(p), p.OnCancel)
 		if p.Resume != "" {
 			text += " resume " + string(p.Resume)
+		}
+		if p.APIKeyEnv != "" {
+			text += " with the key in " + p.APIKeyEnv
 		}
 		if !p.IncludeUsage {
 			text += " without include_usage"

@@ -142,15 +142,23 @@ recoup.yaml:6: providers.gemini.dialect: "google" is no dialect: want openai, an
 recoup.yaml:7: unknown key "dialekt": did you mean "dialect"?
     7 |   groq: {dialekt: openai, api_key_env: KEY, resume: maybe}
       |          ^
-recoup.yaml:7: "api_key_env": this version has no such key
-    7 |   groq: {dialekt: openai, api_key_env: KEY, resume: maybe}
-      |                           ^
 recoup.yaml:7: providers.groq.resume: "maybe" is no way to resume: want marked, auto or off
     7 |   groq: {dialekt: openai, api_key_env: KEY, resume: maybe}
       |                                                     ^
-recoup.yaml:8: providers.anthropic: want base_url, dialect, on_cancel, resume, include_usage, propagate_trace, such as {base_url: https://api.openai.com}
+recoup.yaml:8: providers.anthropic: want base_url, dialect, on_cancel, resume, api_key_env, include_usage, propagate_trace, such as {base_url: https://api.openai.com}
     8 |   anthropic: http://h
       |              ^
+`},
+	{"no key in the environment", sources{file: `providers:
+  openai: {api_key_env: NO_SUCH_KEY}
+  groq: {api_key_env: gsk_itself}
+`}, `
+recoup.yaml:3: providers.groq.api_key_env: is no name of a variable, which has capitals, digits and underscores: want the name of a variable of the environment, such as OPENAI_API_KEY
+`},
+	{"nothing in the environment", sources{file: "providers:\n  openai: {api_key_env: NO_SUCH_KEY}\n"}, `
+recoup.yaml:2: providers.openai.api_key_env: the variable NO_SUCH_KEY is not set, or has no key: want the provider's key in the environment of the gateway
+    2 |   openai: {api_key_env: NO_SUCH_KEY}
+      |                         ^
 `},
 	{"providers is no mapping", sources{file: "providers: openai\n"}, `
 recoup.yaml:1: providers: want providers by name, such as openai: {base_url: https://api.openai.com}
