@@ -166,6 +166,8 @@ func TestProviderNeverSeesAGatewayKey(t *testing.T) {
 		{"gemini, in its header", geminiEventsPath, geminiBody, with(bare, "X-Goog-Api-Key", key), "X-Goog-Api-Key", "alt=sse"},
 		{"gemini, as a bearer", geminiEventsPath, geminiBody, bearing(key), "X-Goog-Api-Key", "alt=sse"},
 		{"gemini, passed through", "/v1beta/models/gemini-2.5-pro:countTokens?key=" + key, geminiBody, bare, "X-Goog-Api-Key", ""},
+		{"passed through, in the idempotency key too", "/v1/embeddings", `{"model":"m","input":"x"}`, bearing(key, "Idempotency-Key", key+":1", "X-Idempotency-Key", key), "Authorization", ""},
+		{"passed through, under another subprotocol", "/v1/embeddings", `{"model":"m","input":"x"}`, bearing(key, "Sec-Websocket-Protocol", "realtime, other."+key), "Authorization", ""},
 		{"cohere", coherePath, cohereBody, bearing(key), "Authorization", ""},
 		{"responses", responsesPath, responsesBody, bearing(key), "Authorization", ""},
 		{"anthropic, in other headers too", messagesPath, messagesBody, with(bare, "X-Api-Key", key, "Api-Key", key, "Cookie", "k="+key, "Tracestate", "k="+key), "X-Api-Key", ""},

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -169,17 +170,14 @@ func (p Provider) authorize(h http.Header, u *url.URL, who caller) {
 	for _, name := range append([]string{"Authorization"}, credentialHeaders...) {
 		h.Del(name)
 	}
+	if lines, ok := h[protocols]; ok {
+		if h[protocols] = withoutKeys(lines, who.secret); len(h[protocols]) == 0 {
+			delete(h, protocols)
+		}
+	}
 	for name, values := range h { // wherever else the client has put it
-		for i, v := range values {
-			if name == "Sec-Websocket-Protocol" {
-				if values[i] = withoutKeys(v); values[i] == "" {
-					h.Del(name)
-					break
-				}
-			} else if who.secret != "" && strings.Contains(v, who.secret) {
-				h.Del(name)
-				break
-			}
+		if who.secret != "" && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, who.secret) }) {
+			delete(h, name) // as it is spelt: sendOnce has names of its own
 		}
 	}
 	u.RawQuery = withoutParameter(u.RawQuery, "key", who.secret)
@@ -208,15 +206,24 @@ func (p Provider) keyHeader(path string) string {
 	return "Authorization"
 }
 
-// withoutKeys drops the subprotocols of a list that are keys.
-func withoutKeys(list string) string {
-	var kept []string
-	for one := range strings.SplitSeq(list, ",") {
-		if one = strings.TrimSpace(one); !strings.HasPrefix(one, keyProtocol) {
-			kept = append(kept, one)
+// protocols is the header of subprotocols, in which browsers put keys.
+const protocols = "Sec-Websocket-Protocol"
+
+// withoutKeys drops the subprotocols that are keys, or have the secret in them.
+func withoutKeys(lines []string, secret string) (kept []string) {
+	for _, line := range lines {
+		var left []string
+		for one := range strings.SplitSeq(line, ",") {
+			one = strings.TrimSpace(one)
+			if one != "" && !strings.HasPrefix(one, keyProtocol) && (secret == "" || !strings.Contains(one, secret)) {
+				left = append(left, one)
+			}
+		}
+		if len(left) > 0 {
+			kept = append(kept, strings.Join(left, ", "))
 		}
 	}
-	return strings.Join(kept, ", ")
+	return kept
 }
 
 // withoutParameter drops from a query what is named so, or has a value with the

@@ -193,7 +193,7 @@ func (g *Gateway) repeats(call *call) (reason string) {
 		}
 		h.Missed = &streamlog.Missed{Stream: b.id, Reason: reason}
 		if s := g.running(b.id); s != nil {
-			if s.header.Key.IsZero() && s.header.Policy.OnCancel == string(BillingStops) {
+			if s.supersedable() {
 				s.stopOrphan(stopSuperseded)
 			}
 			s.release()
@@ -236,4 +236,10 @@ func (g *Gateway) wasDelivered(principal streamlog.Hash, id streamlog.ID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.delivered || s.waived
+}
+
+// supersedable reports whether a stream that was broken off has no key, and
+// cancelling it stops the bill: that of a body in one piece goes on.
+func (s *stream) supersedable() bool {
+	return s.header.Key.IsZero() && s.header.Streamed && s.header.Policy.OnCancel == string(BillingStops)
 }

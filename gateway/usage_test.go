@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"strings"
@@ -164,6 +166,36 @@ func TestMissedResumes(t *testing.T) {
 	if calls != 3 {
 		t.Errorf("%d missed resumes, want 3", calls)
 	}
+}
+
+// TestWholeAnswersAreNotSuperseded: cancelling a call for one JSON body stops no bill,
+// so it goes on, and its answer and its usage are there.
+func TestWholeAnswersAreNotSuperseded(t *testing.T) {
+	s := newSite(t)
+	body := strings.Replace(bookBody, `"stream":true,`, "", 1)
+	s.sim.Next(simulator.Script{Tokens: 100, StallHead: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		if resp, err := s.client.Do(s.request(http.MethodPost, chatPath, body, nil).WithContext(ctx)); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	s.waitStalled(1)
+	page := struct{ Streams []struct{ ID string } }{}
+	_, data := s.must(200, http.MethodGet, "/recoup/streams", "", nil)
+	if err := json.Unmarshal(data, &page); err != nil || len(page.Streams) != 1 {
+		t.Fatalf("%v: %s", err, data)
+	}
+	cancel()
+	<-gone
+	s.awaitConnections(page.Streams[0].ID, 0)
+	if resp, _ := s.must(200, http.MethodPost, chatPath, body, nil); resp.Header.Get("Recoup-Resumed") != "no; reason=not-opted-in" {
+		t.Errorf("resumed: %q", resp.Header.Get("Recoup-Resumed"))
+	}
+	s.releaseStalled()
+	s.awaitState(page.Streams[0].ID, streamlog.Completed)
 }
 
 // TestTooLateIsMissed: a client that comes back after the grace buys again.

@@ -89,7 +89,9 @@ func (cn *connection) noAnswer(end *streamlog.End) error {
 	}
 	err := cn.noResponse(end)
 	if he := (*httpError)(nil); errors.As(err, &he) {
-		he.err = errInterrupted{end}
+		own := *he // it may be one for all
+		own.err = errInterrupted{end}
+		return &own
 	}
 	return err
 }

@@ -172,8 +172,9 @@ func (s *Store) Revoke(id string) (Key, error) {
 		return *k, nil
 	}
 	k.Revoked = s.now().UTC().Truncate(time.Second)
+	// Also where that could not be stored: it is refused for as long as this process
+	// lives, and the caller is told.
 	if err := s.save(); err != nil {
-		k.Revoked = time.Time{} // as it will be after a restart
 		return Key{}, err
 	}
 	return *k, nil
