@@ -64,7 +64,8 @@ func (s *Store) save() error {
 	if err != nil {
 		return fmt.Errorf("gatewaykeys: %w", err)
 	}
-	if err := replace(s.path, append(data, '\n')); err != nil {
+	err = replace(s.path, append(data, '\n'))
+	if s.unsaved = err != nil; s.unsaved {
 		return fmt.Errorf("gatewaykeys: store keys: %w", err)
 	}
 	return nil

@@ -63,9 +63,10 @@ type Store struct {
 	logger *slog.Logger
 	now    func() time.Time
 
-	mu    sync.Mutex
-	keys  map[string]*Key // by id
-	known map[hash]*Key
+	mu      sync.Mutex
+	unsaved bool            // the file is behind
+	keys    map[string]*Key // by id
+	known   map[hash]*Key
 }
 
 type hash [sha256.Size]byte
@@ -168,10 +169,12 @@ func (s *Store) Revoke(id string) (Key, error) {
 	if k == nil {
 		return Key{}, ErrUnknown
 	}
-	if !k.Revoked.IsZero() {
+	if !k.Revoked.IsZero() && !s.unsaved {
 		return *k, nil
 	}
-	k.Revoked = s.now().UTC().Truncate(time.Second)
+	if k.Revoked.IsZero() {
+		k.Revoked = s.now().UTC().Truncate(time.Second)
+	}
 	// Also where that could not be stored: it is refused for as long as this process
 	// lives, and the caller is told.
 	if err := s.save(); err != nil {

@@ -106,15 +106,28 @@ func TestUnwritable(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	k, secret := create(t, s, New{Name: "kept"})
+	there := s.path
 	s.path = filepath.Join(dir, "gone", fileName)
 	if _, _, err := s.Create(New{Name: "lost"}); err == nil {
 		t.Error("it was created")
 	}
-	if _, err := s.Revoke(k.ID); err == nil {
-		t.Error("it was revoked")
-	}
 	if _, err := s.Use(secret); err != nil {
 		t.Errorf("a call fails since the day can't be stored: %v", err)
+	}
+	for range 2 { // it is said each time that it is not stored
+		if _, err := s.Revoke(k.ID); err == nil {
+			t.Error("the revocation was stored")
+		}
+	}
+	if _, err := s.Use(secret); !errors.Is(err, ErrRevoked) {
+		t.Errorf("a key that was to be revoked: %v", err)
+	}
+	s.path = there
+	if _, err := s.Revoke(k.ID); err != nil {
+		t.Error(err)
+	}
+	if again := open(t, dir); again.List()[0].Revoked.IsZero() {
+		t.Error("the revocation was not stored in the end")
 	}
 	if n := len(s.List()); n != 1 {
 		t.Errorf("%d keys", n)
