@@ -27,6 +27,8 @@ func (g *Gateway) posted(p settle.Posted) {
 	if p.Settled {
 		g.settledSpan(h, p)
 		g.losses.note(pair{h.Provider, p.Model}, p, span)
+	}
+	if p.Settled || p.Evidence == nil { // nothing more comes of it
 		g.unbilled.forget(h.ID)
 	}
 }

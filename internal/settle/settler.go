@@ -50,7 +50,7 @@ type Options struct {
 
 // Posted is what has just been posted of a stream.
 type Posted struct {
-	Info  streamlog.Info // of a stream that the log has lost: its id, its provider and its tags alone
+	Info  streamlog.Info // of a stream that the log has lost: its id and its provider alone
 	Model string         // label
 	Usage token.Usage    // as the provider reported it
 	Final bool           // the usage is the report that closes an answer
