@@ -232,7 +232,10 @@ func (g *Gateway) byKey(call *call) (s *stream, reason string, err error) {
 	case err != nil:
 		return nil, "", logError(err)
 	}
-	if s, err = g.hold(l); err != nil {
+	switch s, err = g.hold(l); {
+	case errors.Is(err, streamlog.ErrDamaged):
+		return nil, reasonEnded, nil
+	case err != nil:
 		return nil, "", logError(err)
 	}
 	if s.dead() {
