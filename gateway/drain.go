@@ -126,7 +126,7 @@ func isJSON(contentType string) bool {
 }
 
 func requestID(h http.Header) string {
-	for _, name := range []string{"X-Request-Id", "Request-Id"} {
+	for _, name := range []string{"X-Request-Id", "Request-Id", "Apim-Request-Id"} { // the last is Azure's
 		if id := h.Get(name); id != "" {
 			return id
 		}

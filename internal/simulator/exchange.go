@@ -155,7 +155,7 @@ func requestID(d dialect, nonce uint64, seq int) string {
 // one was used without any of them being kept.
 func redact(h http.Header) http.Header {
 	h = h.Clone()
-	for _, name := range []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Cookie"} {
+	for _, name := range []string{"Authorization", "Api-Key", "X-Api-Key", "X-Goog-Api-Key", "Cookie"} {
 		for i, v := range h[name] {
 			h[name][i] = HashCredential(v)
 		}

@@ -9,12 +9,21 @@ import (
 )
 
 // apiPath drops the prefixes under which providers of the same dialect serve
-// it: Groq has /openai/v1, OpenRouter /api/v1.
+// it: Groq has /openai/v1, OpenRouter /api/v1, Azure /openai and the place of a
+// deployment.
 func apiPath(path string) string {
 	for _, prefix := range []string{"/openai", "/api"} {
 		if rest, ok := strings.CutPrefix(path, prefix); ok && strings.HasPrefix(rest, "/v1/") {
 			return rest
 		}
+	}
+	if rest, ok := strings.CutPrefix(path, "/openai/deployments/"); ok {
+		if _, call, ok := strings.Cut(rest, "/"); ok {
+			return "/v1/" + call
+		}
+	}
+	if rest, ok := strings.CutPrefix(path, "/openai/"); ok {
+		return "/v1/" + rest
 	}
 	return path
 }
@@ -44,7 +53,7 @@ func (x *exchange) authenticate() End {
 	}
 	h := x.r.Header
 	key := h.Get("X-Api-Key")
-	for _, other := range []string{h.Get("X-Goog-Api-Key"), x.r.URL.Query().Get("key"), bearer(h.Get("Authorization"))} {
+	for _, other := range []string{h.Get("Api-Key"), h.Get("X-Goog-Api-Key"), x.r.URL.Query().Get("key"), bearer(h.Get("Authorization"))} {
 		if key == "" {
 			key = other
 		}
