@@ -107,8 +107,8 @@ func (s *seenCall) of(g *Gateway, call *call, conn *connection) {
 }
 
 // follows adds what is known of a call that reads a stream of an earlier one.
-func (s *seenCall) follows(conn *connection) {
-	s.PassThrough, s.Endpoint = false, routeResponse
+func (s *seenCall) follows(conn *connection, route string) {
+	s.PassThrough, s.Endpoint = false, route
 	if conn == nil {
 		return
 	}

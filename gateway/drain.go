@@ -100,7 +100,7 @@ func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
 	}
 	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, streamed: framing != nil, timing: x.timing, seen: call.provider.Dialect.Observe(call.request, contentType)}
 	a.json = isJSON(contentType)
-	a.unnamed = ok && framing != nil && s.header.Endpoint == endpointResponses
+	a.unnamed = ok && framing != nil && (s.header.Endpoint == endpointResponses || s.header.Endpoint == endpointInteractions)
 	if ok && plain {
 		a.events = framing
 	}

@@ -11,11 +11,13 @@ import (
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 )
 
-// The endpoints of OpenAI's dialect. Streams of the first two report no usage unless asked.
+// The endpoints of which there is something to know. Streams of the first two report no usage unless asked.
 const (
 	endpointChat        = "/v1/chat/completions"
 	endpointCompletions = "/v1/completions"
 	endpointResponses   = "/v1/responses"
+
+	endpointInteractions = "/v1beta/interactions" // Google's
 )
 
 // askForUsage lets a stream of chat or completions report its usage, where the client didn't ask

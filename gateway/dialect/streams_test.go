@@ -58,6 +58,8 @@ func recordings(t testing.TB) []recording {
 			r.dialect, r.endpoint = Anthropic, endpointMessages
 		case "gemini":
 			r.dialect = Gemini
+		case "gemini-interactions":
+			r.dialect, r.endpoint = Gemini, endpointInteractions
 		case "cohere-v2":
 			r.dialect = Cohere
 		default:
