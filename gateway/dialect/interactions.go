@@ -86,7 +86,7 @@ func (i *interaction) ended() {
 // of the API: of steps, and the earlier ones of contents.
 type interactionEvents struct {
 	sse
-	said     interaction
+	said     interaction // by the current event, but for id and model
 	reported []byte
 	final    bool
 }
@@ -94,6 +94,9 @@ type interactionEvents struct {
 func (e *interactionEvents) Event(data []byte) Sign { return e.Large(data, true, true) }
 
 func (e *interactionEvents) Large(part []byte, first, last bool) Sign {
+	if first {
+		e.said.status, e.said.tier = "", ""
+	}
 	e.read(part, first, last, e)
 	if !last {
 		return Plain
@@ -116,7 +119,7 @@ func (e *interactionEvents) sign() Sign {
 		return sign
 	}
 	e.sse.ended = true
-	e.final = e.usage.keep(&e.reported)
+	e.final, e.tier = e.usage.keep(&e.reported), e.said.tier
 	e.said.ended()
 	if e.said.gaveUp() {
 		return sign | Failure
@@ -130,7 +133,7 @@ func (e *interactionEvents) FinishReasons() []string { return e.said.reasons }
 func (e *interactionEvents) Others() []ModelUsage    { return nil }
 
 func (e *interactionEvents) Usage() (token.Usage, bool) {
-	return normalInteraction(e.reported, e.said.tier), e.final
+	return normalInteraction(e.reported, e.tier), e.final
 }
 
 func (e *interactionEvents) child(parent node, key []byte) node {

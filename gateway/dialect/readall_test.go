@@ -96,9 +96,9 @@ func (f form) read(body []byte, max int, cuts ...int) everything {
 	}
 	text.Flush(all.texts.emit)
 	u, final := o.Usage()
-	all.said = fmt.Sprint(usageText(u), final, o.FinishReasons(), o.Whole(), text.Thought())
-	if last := parts; len(last) == 0 || last[len(last)-1].whole { // the parts of an event that was cut off may have named the answer
-		all.said += fmt.Sprintf(" %q %q", o.ResponseID(), o.Model())
+	all.said = fmt.Sprint(usageText(u), final, o.FinishReasons(), text.Thought())
+	if last := parts; len(last) == 0 || last[len(last)-1].whole { // the parts of an event that was cut off may name the answer, or spoil it
+		all.said += fmt.Sprintf(" %q %q %v", o.ResponseID(), o.Model(), o.Whole())
 	}
 	return all
 }

@@ -205,3 +205,9 @@ func count(signs []Sign, bit Sign) int {
 	}
 	return n
 }
+
+// haveRecordings tells whether there are recorded streams.
+func haveRecordings(t testing.TB) bool {
+	_, err := os.Stat(filepath.Join(recordingsDir(t), "index.csv"))
+	return err == nil
+}

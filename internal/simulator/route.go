@@ -37,7 +37,7 @@ const (
 func mustParse(path string) bool {
 	p := apiPath(path)
 	_, _, gemini := geminiCall(path)
-	return gemini || p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings" || p == responsesPath || p == completionsPath
+	return gemini || p == coherePath || strings.HasSuffix(path, "/interactions") || p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings" || p == responsesPath || p == completionsPath
 }
 
 // isAside is true for what never takes a script from the queue.
@@ -90,11 +90,13 @@ func (x *exchange) route() End {
 	gemini = gemini && x.r.Method == http.MethodPost
 	responses := path == responsesPath && x.r.Method == http.MethodPost
 	completions := path == completionsPath && x.r.Method == http.MethodPost
+	cohere := path == coherePath && x.r.Method == http.MethodPost
+	interaction := isInteraction(x.r)
 	switch {
 	case s.Replay != nil:
 		x.answer = x.newReplayAnswer()
 		x.sim.update(func() { x.entry.Streamed = true })
-	case chat, messages, gemini, responses, completions:
+	case chat, messages, gemini, responses, completions, cohere, interaction:
 		x.answer = x.newAnswer()
 		x.sim.update(func() { x.entry.ResponseID, x.entry.Model = x.answer.id, x.answer.model })
 	}
@@ -116,6 +118,12 @@ func (x *exchange) route() End {
 		return x.whole(x.answer.messageBody(x.script.Usage != UsageNone))
 	case gemini:
 		return x.gemini()
+	case interaction:
+		return x.interaction()
+	case cohere && x.req.Stream:
+		return x.stream(x.answer.cohereFrames(s.Usage != UsageNone))
+	case cohere:
+		return x.whole(x.answer.cohereBody(s.Usage != UsageNone))
 	case responses && x.req.Stream:
 		return x.stream(x.answer.responseFrames(s.Usage != UsageNone, s.Obfuscation))
 	case responses && x.req.Background:
