@@ -42,6 +42,7 @@ lint: ## gofmt, go vet, golangci-lint
 .PHONY: generate
 generate: ## write what is generated: dashboards, rules, parts of docs/
 	go test ./cmd/recoup/internal/config -run TestDocumentation -update
+	go test ./internal/providers -run TestDocumentation -update
 	go test ./metrics -run TestDocumentation -update
 	go test ./dashboards/internal/... -update
 
