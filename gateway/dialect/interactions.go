@@ -121,6 +121,7 @@ func (e *interactionEvents) sign() Sign {
 	e.sse.ended = true
 	e.final, e.tier = e.usage.keep(&e.reported), e.said.tier
 	e.said.ended()
+	e.believe()
 	if e.said.gaveUp() {
 		return sign | Failure
 	}

@@ -73,6 +73,7 @@ func (r *responses) sign() Sign {
 		}
 	case kind == kindStop || kind == kindError:
 		r.closed()
+		r.believe()
 	}
 	if r.ended {
 		return sign
