@@ -46,6 +46,9 @@ func stride(body []byte, tries int) int {
 func (s *site) reports(rec recording, id string) {
 	s.t.Helper()
 	s.awaitConnections(id, 0)
+	if rec.whole { // the client may have all before the drain has noted the end
+		s.awaitState(id, streamlog.Completed)
+	}
 	b := s.books(id)
 	switch {
 	case !rec.whole:

@@ -47,6 +47,7 @@ func TestBilledWhole(t *testing.T) {
 					}
 					id := resp.Header.Get("Recoup-Stream-Id")
 					s.awaitConnections(id, 0)
+					s.awaitState(id, streamlog.Completed) // the client may have all before the drain has noted the end
 					bill := s.sim.Bill()
 					b, e := s.books(id), bill[len(bill)-1]
 					if !b.Settled || int(b.Output.Tokens) != e.Billed || int(b.Input.Tokens) != e.InputTotal() || b.Output.Basis != "reported" || b.Input.Basis != "reported" {
@@ -88,6 +89,7 @@ func TestBilledResumed(t *testing.T) {
 					t.Errorf("%d calls; %d bytes, the provider sent %d", s.sim.Calls(), len(whole), e.Bytes)
 				}
 				s.awaitConnections(id, 0)
+				s.awaitState(id, streamlog.Completed)
 				b := s.books(id)
 				sum := map[string]int64{}
 				for _, o := range b.Outcomes {
@@ -125,6 +127,7 @@ func TestBilledCut(t *testing.T) {
 					t.Errorf("%s: %s, the body ended with %v", name, state, err)
 				}
 				s.awaitConnections(id, 0)
+				s.awaitState(id, want)
 				bill := s.sim.Bill()
 				e := bill[len(bill)-1]
 				// The text is counted with another tokenizer, and a factor.
