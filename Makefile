@@ -18,8 +18,18 @@ test: ## run the tests, with the race detector
 docker := $(shell [ "$$(id -u)" = 0 ] && command -v dockerd >/dev/null && command -v docker >/dev/null && echo 1)
 
 .PHONY: full
-full: ## run the long forms of the tests too, twice, with Prometheus, an OTLP receiver and Docker
+full: ## run the long forms of the tests too, twice, with Prometheus, an OTLP receiver and Docker, and fuzz
 	RECOUP_FULL=1 RECOUP_PROMETHEUS=1 RECOUP_OTLP=1 RECOUP_DOCKER=$(docker) go test ./... -race -count=2 -timeout 60m
+	$(MAKE) fuzz
+
+# Inputs that fail are kept by the go command below testdata/fuzz, to be mended and committed.
+FUZZTIME ?= 5m
+
+.PHONY: fuzz
+fuzz: ## fuzz the parsers of the wire formats, each for FUZZTIME (5m)
+	@for target in $$(go test ./gateway/dialect -list '^Fuzz' | grep ^Fuzz); do \
+		echo "== $$target" && go test ./gateway/dialect -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s || exit 1; \
+	done
 
 .PHONY: image
 image: ## build the container image
@@ -32,6 +42,7 @@ lint: ## gofmt, go vet, golangci-lint
 .PHONY: generate
 generate: ## write what is generated: dashboards, rules, parts of docs/
 	go test ./cmd/recoup/internal/config -run TestDocumentation -update
+	go test ./internal/providers -run TestDocumentation -update
 	go test ./metrics -run TestDocumentation -update
 	go test ./dashboards/internal/... -update
 

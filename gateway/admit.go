@@ -123,6 +123,9 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 		return nil, requestError(err)
 	}
 	req = dialect.Locate(p.Dialect, req, path, r.URL.RawQuery)
+	if p.Deployments && req.Model != "" {
+		req.Model, req.Deployment = "", req.Model
+	}
 	canonical, unlimited, err := dialect.Canonicals(body)
 	if err != nil {
 		return nil, badRequest("invalid_json", "The request body is not valid JSON: %v.", err)
@@ -153,6 +156,7 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 		h.Key = g.hash.sum("key", h.Principal.String(), key)
 	}
 	h.Provider, h.Dialect, h.Endpoint, h.Model = p.Name, p.Dialect.Name(), req.Endpoint, req.Model
+	h.Deployment = req.Deployment
 	h.Streamed, h.Choices, h.Tags = req.Stream, req.Choices, t
 	h.BodyBytes, h.MaxTokens, h.ServiceTier = int64(len(body)), req.MaxTokens, req.ServiceTier
 	h.Traceparent, h.Tracestate = traceOf(r.Header)
@@ -161,6 +165,7 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 		Reclaimable:  !h.Key.IsZero() || onDisconnect == disconnectContinue && resume != ResumeOff,
 		OnDisconnect: onDisconnect,
 		Background:   req.Background,
+		BillsFilter:  p.BillsFilter,
 	}
 	if req.Background {
 		h.Policy.OnCancel = string(BilledInFull) // the provider goes on, whoever leaves

@@ -178,7 +178,7 @@ type connectionJSON struct {
 func (g *Gateway) describe(info streamlog.Info) streamJSON {
 	h := info.Header
 	j := streamJSON{
-		ID: h.ID, State: info.State, Provider: h.Provider, Dialect: h.Dialect, Endpoint: h.Endpoint, Model: h.Model,
+		ID: h.ID, State: info.State, Provider: h.Provider, Dialect: h.Dialect, Endpoint: h.Endpoint, Model: h.Asked(),
 		Streamed: h.Streamed, Resumable: h.Policy.Reclaimable, Tags: h.Tags, Events: info.Events, Bytes: info.Bytes,
 		Terminal: info.Terminal, NextOffset: formatCursor(info.Events, info.Bytes), Accepted: h.Accepted,
 	}

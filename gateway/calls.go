@@ -96,7 +96,7 @@ func (g *Gateway) see(c echo.Context, p Provider, path string) seenCall {
 // of adds what is known of a call that generates.
 func (s *seenCall) of(g *Gateway, call *call, conn *connection) {
 	h := &call.header
-	s.Model, s.Streamed = metrics.Text(h.Model, maxSpanModel), h.Streamed
+	s.Model, s.Streamed = metrics.Text(h.Asked(), maxSpanModel), h.Streamed
 	s.outlook = g.outlook(call)
 	if conn != nil {
 		s.Stream = conn.stream.header.ID.String()
@@ -107,13 +107,13 @@ func (s *seenCall) of(g *Gateway, call *call, conn *connection) {
 }
 
 // follows adds what is known of a call that reads a stream of an earlier one.
-func (s *seenCall) follows(conn *connection) {
-	s.PassThrough, s.Endpoint = false, routeResponse
+func (s *seenCall) follows(conn *connection, route string) {
+	s.PassThrough, s.Endpoint = false, route
 	if conn == nil {
 		return
 	}
 	h := &conn.stream.header
-	s.Model, s.Streamed, s.Stream, s.Resumed = metrics.Text(h.Model, maxSpanModel), true, h.ID.String(), conn.via
+	s.Model, s.Streamed, s.Stream, s.Resumed = metrics.Text(h.Asked(), maxSpanModel), true, h.ID.String(), conn.via
 	s.outlook = outlook{true, "it reads a response by its id, which it can do again", "it is kept, whether this call reads it or not"}
 }
 

@@ -46,6 +46,11 @@ type Provider struct {
 
 	IncludeUsage   bool // ask for the usage of streams of chat and completions, where the client doesn't
 	PropagateTrace bool // send the trace context on; else neither ours nor the client's
+
+	GenAI       string // what OpenTelemetry's conventions call it; empty: what is known by Name, else that
+	KeyHeader   string // in which it wants APIKey; empty: that of its dialect
+	Deployments bool   // what calls name as the model is a name of the customer's own
+	BillsFilter bool   // a prompt that its filter refuses is billed
 }
 
 // Config is what the gateway does, as far as it can be changed while running.

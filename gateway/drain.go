@@ -100,7 +100,7 @@ func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
 	}
 	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, streamed: framing != nil, timing: x.timing, seen: call.provider.Dialect.Observe(call.request, contentType)}
 	a.json = isJSON(contentType)
-	a.unnamed = ok && framing != nil && s.header.Endpoint == endpointResponses
+	a.unnamed = ok && framing != nil && (s.header.Endpoint == endpointResponses || s.header.Endpoint == endpointInteractions)
 	if ok && plain {
 		a.events = framing
 	}
@@ -126,7 +126,7 @@ func isJSON(contentType string) bool {
 }
 
 func requestID(h http.Header) string {
-	for _, name := range []string{"X-Request-Id", "Request-Id"} {
+	for _, name := range []string{"X-Request-Id", "Request-Id", "Apim-Request-Id"} { // the last is Azure's
 		if id := h.Get(name); id != "" {
 			return id
 		}

@@ -160,7 +160,7 @@ func (g *Gateway) end(s *streamlog.Stream, e streamlog.End, span trace.Span) err
 	if span.IsRecording() {
 		span.SetAttributes(endAttributes(e, info.Head)...)
 	}
-	attrs := append(logAttrs(&h), "provider", h.Provider, "model", h.Model, "state", string(e.State), "events", info.Events, "bytes", info.Bytes)
+	attrs := append(logAttrs(&h), "provider", h.Provider, "model", h.Asked(), "state", string(e.State), "events", info.Events, "bytes", info.Bytes)
 	if e.State != streamlog.Completed {
 		attrs = append(attrs, "cause", e.Cause, "detail", e.Detail)
 	}

@@ -24,6 +24,12 @@ const (
 	jsonMedia        = "application/json; charset=UTF-8"
 )
 
+// Google's other API.
+const (
+	interactionsPath = "/v1beta/interactions"
+	interactionsBody = `{"model":"gemini-2.5-flash","stream":true,"input":"hello"}`
+)
+
 // Cohere's chat.
 const (
 	coherePath = "/cohere/v2/chat"

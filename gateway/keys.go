@@ -181,18 +181,18 @@ func (p Provider) authorize(h http.Header, u *url.URL, who caller) {
 		}
 	}
 	u.RawQuery = withoutParameter(u.RawQuery, "key", who.secret)
-	switch p.keyHeader(u.Path) {
-	case "X-Api-Key":
-		h.Set("X-Api-Key", string(p.APIKey))
-	case "X-Goog-Api-Key":
-		h.Set("X-Goog-Api-Key", string(p.APIKey))
-	default:
-		h.Set("Authorization", "Bearer "+string(p.APIKey))
+	if name := p.keyHeader(u.Path); name != "Authorization" {
+		h.Set(name, string(p.APIKey))
+		return
 	}
+	h.Set("Authorization", "Bearer "+string(p.APIKey))
 }
 
 // keyHeader is the header in which a provider expects its key.
 func (p Provider) keyHeader(path string) string {
+	if p.KeyHeader != "" {
+		return p.KeyHeader
+	}
 	name := p.Name // of a provider without a dialect, which has a name at most
 	if p.Dialect != nil {
 		name = p.Dialect.Name()

@@ -55,6 +55,8 @@ func recordings(t testing.TB) []recording {
 			d, rec.path, rec.request = dialect.Anthropic, messagesPath, messagesBody
 		case "gemini":
 			d, rec.path, rec.request = dialect.Gemini, geminiEventsPath, geminiBody
+		case "gemini-interactions":
+			d, rec.path, rec.request = dialect.Gemini, interactionsPath, interactionsBody
 		case "cohere-v2":
 			d, rec.path, rec.request = dialect.Cohere, coherePath, cohereBody
 		default:
@@ -66,7 +68,7 @@ func recordings(t testing.TB) []recording {
 		rec.events = eventsOf(rec.body)
 		rec.whole = hasTerminal(d, rec)
 		out = append(out, rec)
-		if d == dialect.Gemini {
+		if r.Dialect == "gemini" {
 			out = append(out, rec.asArray())
 		}
 	}
@@ -106,7 +108,7 @@ func (r recording) script(t testing.TB, cuts ...int) simulator.Script {
 }
 
 // TestRecordingsAreRelayedByteForByte replays each recording with its writes
-// cut in odd places.
+// cut in odd places. What is booked is the usage that it reports.
 func TestRecordingsAreRelayedByteForByte(t *testing.T) {
 	s := newSite(t)
 	for i, rec := range recordings(t) {
@@ -122,6 +124,7 @@ func TestRecordingsAreRelayedByteForByte(t *testing.T) {
 		}
 		_, again, _ := s.all(http.MethodGet, "/recoup/streams/"+resp.Header.Get("Recoup-Stream-Id"), "", nil)
 		sameBytes(t, rec.File+" read again", again, rec.body)
+		s.reports(rec, resp.Header.Get("Recoup-Stream-Id"))
 	}
 }
 

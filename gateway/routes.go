@@ -72,9 +72,9 @@ func (g *Gateway) provide(c echo.Context) error {
 			return g.generate(c, target{p, path, endpoint}, seen)
 		}
 	}
-	if id, ok := streamedResponse(r, p, path); ok {
-		if conn, err := g.followResponse(c, p, id); conn != nil || err != nil {
-			seen.follows(conn)
+	if a, ok := streamedResponse(r, p, path); ok {
+		if conn, err := g.followResponse(c, p, a); conn != nil || err != nil {
+			seen.follows(conn, a.route())
 			g.saw(seen, err)
 			return serve(c, conn, err)
 		}

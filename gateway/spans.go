@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/recoup-gateway/recoup/gateway/dialect"
+	"github.com/recoup-gateway/recoup/internal/providers"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 	"github.com/recoup-gateway/recoup/metrics"
 )
@@ -94,7 +96,7 @@ func (g *Gateway) beginSpans(c echo.Context, call *call, h *streamlog.Header) (s
 	id := metrics.AttrStreamID.String(h.ID.String())
 	attributes := append([]attribute.KeyValue{id}, metrics.TagAttributes(h.Tags, g.cfg().SpanTags)...)
 	server = g.beginSpan(c, h.Endpoint, trace.WithAttributes(attributes...))
-	_, attempt = g.tracer.Start(trace.ContextWithSpan(context.Background(), server), metrics.OperationChat+" "+metrics.Text(h.Model, maxSpanModel),
+	_, attempt = g.tracer.Start(trace.ContextWithSpan(context.Background(), server), operationOf(h)+" "+metrics.Text(h.Asked(), maxSpanModel),
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(append(attributes, inferenceAttributes(call)...)...))
 	sc := server.SpanContext()
 	h.Traceparent, h.Tracestate, h.AttemptSpan = traceparent(sc), sc.TraceState().String(), attempt.SpanContext().SpanID().String()
@@ -107,8 +109,8 @@ const maxSpanModel = 100
 func inferenceAttributes(call *call) []attribute.KeyValue {
 	base, h := call.provider.BaseURL, &call.header
 	attributes := []attribute.KeyValue{
-		metrics.AttrOperation.String(metrics.OperationChat), metrics.AttrProvider.String(genAIProvider(h.Provider)),
-		metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(metrics.Text(h.Model, maxSpanModel)),
+		metrics.AttrOperation.String(operationOf(h)), metrics.AttrProvider.String(genAIProvider(&call.provider)),
+		metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(metrics.Text(h.Asked(), maxSpanModel)),
 		metrics.AttrServerAddress.String(base.Hostname()), metrics.AttrServerPort.Int(portOf(base.Port(), base.Scheme)),
 	}
 	if h.Streamed {
@@ -133,22 +135,34 @@ func portOf(port, scheme string) int {
 
 // genAIProvider is what the GenAI conventions call a provider: where they have no name
 // for it, what it is called in the configuration.
-func genAIProvider(name string) string {
-	switch name {
-	case "gemini":
-		return "gcp.gemini"
-	case "vertex":
-		return "gcp.vertex_ai"
-	case "azure":
-		return "azure.ai.openai"
-	case "bedrock":
-		return "aws.bedrock"
-	case "xai":
-		return "x_ai"
-	case "mistral":
-		return "mistral_ai"
+func genAIProvider(p *Provider) string {
+	if p.GenAI != "" {
+		return p.GenAI
 	}
-	return name
+	if known, ok := providers.Named(p.Name); ok && known.GenAI != "" {
+		return known.GenAI
+	}
+	return p.Name
+}
+
+// genAIProvider is that of a provider which may no longer be configured.
+func (g *Gateway) genAIProvider(name string) string {
+	p, ok := g.cfg().Providers[name]
+	if !ok {
+		p.Name = name
+	}
+	return genAIProvider(&p)
+}
+
+// operationOf is what the GenAI conventions call what a call does.
+func operationOf(h *streamlog.Header) string {
+	switch {
+	case h.Dialect == dialect.Gemini.Name():
+		return metrics.OperationGenerate
+	case h.Endpoint == endpointCompletions:
+		return metrics.OperationComplete
+	}
+	return metrics.OperationChat
 }
 
 // endAttempt notes on an attempt's span how it ended, and keeps the span until its
@@ -228,7 +242,7 @@ func (g *Gateway) recoverySpan(s *streamlog.Stream) trace.Span {
 	}
 	h := s.Header()
 	_, span := g.tracer.Start(context.Background(), metrics.SpanRecover, trace.WithLinks(linksTo(&h)...),
-		trace.WithAttributes(metrics.AttrStreamID.String(h.ID.String()), metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(metrics.Text(h.Model, maxSpanModel))))
+		trace.WithAttributes(metrics.AttrStreamID.String(h.ID.String()), metrics.AttrProviderOf.String(h.Provider), metrics.AttrRequestModel.String(metrics.Text(h.Asked(), maxSpanModel))))
 	g.unbilled.add(h.ID, span, time.Now())
 	g.unbilled.recovers(h.ID, span)
 	return span
@@ -237,7 +251,7 @@ func (g *Gateway) recoverySpan(s *streamlog.Stream) trace.Span {
 // inference is what GenAI metrics say of a stream's attempt.
 func (g *Gateway) inference(i streamlog.Info) metrics.Inference {
 	h := &i.Header
-	in := metrics.Inference{Operation: metrics.OperationChat, Provider: genAIProvider(h.Provider), RequestModel: g.label(h.Provider, h.Model)}
+	in := metrics.Inference{Operation: operationOf(h), Provider: g.genAIProvider(h.Provider), RequestModel: g.label(h.Provider, h.Model)}
 	in.ResponseModel = in.RequestModel
 	if i.End != nil && i.End.Model != "" {
 		in.ResponseModel = g.label(h.Provider, i.End.Model)

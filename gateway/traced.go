@@ -141,7 +141,7 @@ func (g *Gateway) fetchSpan(c echo.Context, cn *connection, route string) trace.
 	info := cn.stream.log.Info()
 	attributes := []attribute.KeyValue{
 		metrics.AttrStreamID.String(info.Header.ID.String()), metrics.AttrOperation.String(metrics.OperationFetch),
-		metrics.AttrProvider.String(genAIProvider(info.Header.Provider)), metrics.AttrRequestModel.String(metrics.Text(info.Header.Model, maxSpanModel)),
+		metrics.AttrProvider.String(g.genAIProvider(info.Header.Provider)), metrics.AttrRequestModel.String(metrics.Text(info.Header.Asked(), maxSpanModel)),
 		metrics.AttrResumed.String(cn.via), metrics.AttrOffset.Int64(int64(cn.start)), metrics.AttrObserve.Bool(cn.observe),
 	}
 	if info.End != nil && info.End.ResponseID != "" {

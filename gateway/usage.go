@@ -11,11 +11,13 @@ import (
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 )
 
-// The endpoints of OpenAI's dialect. Streams of the first two report no usage unless asked.
+// The endpoints of which there is something to know. Streams of the first two report no usage unless asked.
 const (
 	endpointChat        = "/v1/chat/completions"
 	endpointCompletions = "/v1/completions"
 	endpointResponses   = "/v1/responses"
+
+	endpointInteractions = "/v1beta/interactions" // Google's
 )
 
 // askForUsage lets a stream of chat or completions report its usage, where the client didn't ask
@@ -37,7 +39,7 @@ func (g *Gateway) askForUsage(call *call) {
 // nothing.
 func (g *Gateway) exchange(s *stream, call *call, req *http.Request) (*http.Response, int, error) {
 	resp, err := g.transport.RoundTrip(req)
-	if err != nil || resp.StatusCode != http.StatusBadRequest || call.plain == nil {
+	if err != nil || resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusUnprocessableEntity || call.plain == nil {
 		return resp, 1, err
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxPart)) // or the connection could not be used again
@@ -75,14 +77,14 @@ func (r *refusers) add(call *call) {
 		r.known = map[[2]string]bool{}
 	}
 	if len(r.known) < maxRefusers {
-		r.known[[2]string{call.provider.Name, call.header.Model}] = true
+		r.known[[2]string{call.provider.Name, call.header.Asked()}] = true
 	}
 }
 
 func (r *refusers) has(call *call) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.known[[2]string{call.provider.Name, call.header.Model}]
+	return r.known[[2]string{call.provider.Name, call.header.Asked()}]
 }
 
 // maxRefusers bounds what is remembered: model names come from clients.

@@ -69,7 +69,7 @@ func Labels() []Label {
 		{labelEndpoint, "first segment of the path, of a closed set, else `other`"},
 		{labelVersion, "a version"},
 		{labelPart, "`log`, `ledger`"},
-		{labelGenAIOperation, "`chat`"},
+		{labelGenAIOperation, "`chat`, `generate_content` of Gemini, `text_completion` of the older Completions"},
 		{labelGenAIProvider, "OpenTelemetry's name of the provider: `openai`, `anthropic`, `gcp.gemini`, …, else the configured one"},
 		{labelGenAIRequestModel, "as `model`"},
 		{labelGenAIResponseModel, "as `model`"},

@@ -10,7 +10,7 @@ const scopeName = "github.com/recoup-gateway/recoup"
 // names are those of semantic conventions 1.44, where they are stable.
 
 // Names of spans. That of a SERVER span is the method and the route, that of an
-// inference "chat" and the model that was asked for.
+// inference its operation and the model that was asked for: "chat gpt-5.5".
 const (
 	SpanSettle  = "recoup.settle"  // the outcomes of a stream's tokens were posted
 	SpanExpire  = "recoup.expire"  // likewise, because nobody came back in time
@@ -25,8 +25,10 @@ const (
 
 // Operations of gen_ai.operation.name.
 const (
-	OperationChat  = "chat"
-	OperationFetch = "fetch_response" // reads an answer that was generated before: nothing is billed
+	OperationChat     = "chat"
+	OperationGenerate = "generate_content" // Gemini
+	OperationComplete = "text_completion"  // OpenAI's older Completions
+	OperationFetch    = "fetch_response"   // reads an answer that was generated before: nothing is billed
 )
 
 // FinishError is the reason for which an answer is said to have finished that was

@@ -90,37 +90,6 @@ func sameElements(t *testing.T, body []byte, parts []heldPart) {
 	}
 }
 
-// However an answer of Gemini's is cut, in either form, its signs, its usage and its text are the same.
-func FuzzGemini(f *testing.F) {
-	for _, test := range geminiSigns {
-		f.Add([]byte(strings.Join(frames(test.events...), "")), []byte{9, 30, 1, 1}, uint8(7), false)
-		f.Add(asArray(test.events), []byte{1, 1, 2, 40}, uint8(0), true)
-	}
-	f.Fuzz(func(t *testing.T, body, seed []byte, max uint8, array bool) {
-		req, media := Request{Endpoint: endpointGeminiSSE, Stream: true, Choices: 1}, eventStream
-		if array {
-			req, media = geminiArrayRequest, jsonType
-		}
-		whole := split(req.Framing(media, 0), body)
-		wantObserver, gotObserver := Gemini.Observe(req, media), Gemini.Observe(req, media)
-		want := observe(wantObserver, whole)
-		parts := split(req.Framing(media, int(max)), body, cutsOf(seed, len(body))...)
-		if got := observe(gotObserver, parts); !slices.Equal(got, want) {
-			t.Fatalf("in parts: %v\nwhole: %v", got, want)
-		}
-		sameUsage(t, gotObserver, wantObserver)
-		if gotObserver.Whole() != wantObserver.Whole() {
-			t.Fatal("whole or not, by the cuts")
-		}
-		if n := count(want, Terminal) + count(want, Failure); n > 1 {
-			t.Fatalf("%d ends: %v", n, want)
-		}
-		if array && count(want, Terminal) > 0 && !json.Valid(body) && plainNumbers(body) {
-			t.Fatalf("a terminal event in what is no JSON: %q", body)
-		}
-	})
-}
-
 // plainNumbers tells whether the scanner, which looks at structure alone, must agree with encoding/json
 // about a text: it has neither escapes nor control characters, and nothing like a number.
 func plainNumbers(body []byte) bool {

@@ -75,6 +75,9 @@ func (a *chatAssembly) choice(piece *tree) {
 		a.choices = append(a.choices, &tree{kind: '{'})
 	}
 	c := a.choices[i]
+	if piece.get("finish_reason").is("error") && a.err == nil {
+		a.err = errGivenUp
+	}
 	for _, b := range piece.members {
 		switch b.name {
 		case "index":

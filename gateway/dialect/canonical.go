@@ -187,6 +187,9 @@ func (c *canon) writeObject(i int, top bool) {
 		name := c.values[c.order[n]].name
 		again := n+1 < end && bytes.Equal(name, c.values[c.order[n+1]].name)
 		if again || top && (delivery(name) || c.limit(name)) {
+			from := len(c.out)
+			c.write(c.order[n], false) // what is left out must be sound too
+			c.out = c.out[:from]
 			continue
 		}
 		if !first {

@@ -75,7 +75,7 @@ func (c *chat) report() {
 
 func (c *chat) Usage() (token.Usage, bool) {
 	u := normalChat(c.reported)
-	if u.ServiceTier == "" {
+	if u.ServiceTier == "" && c.sureTier {
 		u.ServiceTier = c.tier
 	}
 	return u, c.final
@@ -88,6 +88,8 @@ func (c *chat) sign() Sign {
 	facts := &c.reader.facts
 	sign := c.textSign()
 	whole := c.reader.json.end(c)
+	// What was reported before the provider says that it is through, was all.
+	c.final = c.final || facts.done && !c.failed && c.reported != nil
 	if c.ended {
 		return sign
 	}
@@ -284,8 +286,6 @@ func (c *chat) value(n node, raw []byte, quoted bool) {
 		facts.failure = facts.failure || string(raw) == "error"
 	case chatDone:
 		facts.done = !quoted && string(raw) == "DONE"
-		// What was reported before the provider says that it is through, was all.
-		c.final = c.final || facts.done && !c.failed && c.reported != nil
 	}
 }
 

@@ -65,8 +65,9 @@ type Request struct {
 	MaxTokens    int64  // the most output tokens asked for, of each choice; 0 where unknown
 	ServiceTier  string // as asked for; empty where it was not
 	Background   bool   // Responses: the provider goes on without a client
+	Deployment   string // the customer's own name for a model, where the call has that instead; which model it is only the answer says
 
-	located bool // the model is from the URL
+	located bool // the model, or the deployment, is from the URL
 }
 
 // A locator is a dialect whose calls say in their URL what others say in the body.
@@ -75,7 +76,7 @@ type locator interface {
 }
 
 // Locate adds to what Parse read of a call of d what the URL says of it: Gemini's model, and the form
-// of its streams. The path is that which Endpoint was asked of, escaped; the query is raw.
+// of its streams; Azure's deployment. The path is that which Endpoint was asked of, escaped; the query is raw.
 func Locate(d Dialect, req Request, path, query string) Request {
 	if l, ok := d.(locator); ok {
 		return l.Locate(req, path, query)
@@ -87,7 +88,7 @@ func Locate(d Dialect, req Request, path, query string) Request {
 // doesn't name it.
 func (r Request) Address() string {
 	if r.located {
-		return r.Endpoint + " " + r.Model
+		return r.Endpoint + " " + r.Model + r.Deployment
 	}
 	return r.Endpoint
 }

@@ -21,7 +21,7 @@ type facts struct {
 	kind    messageKind // Anthropic, Responses: the data's type
 	failure bool        // the data says that the provider failed
 	object  bool        // it carries a tool's arguments as an object
-	done    bool        // chat: it is "[DONE]"; Gemini: the prompt was blocked
+	done    bool        // chat: it is "[DONE]"; Anthropic: there is a stop reason; Gemini: the prompt was blocked
 
 	// Chat, and Gemini with its candidates: how many choices began in the last list of them, how many ended in all, the one that
 	// began last, and the one that ended first.
@@ -58,10 +58,28 @@ type sse struct {
 	usage   capture
 	text    bool // the event has a string at a free place that isn't empty
 	begun   bool // an event was read
-	ended   bool // a terminal or failure event was seen
+
+	// What names holds that is of an event which has ended: one that the stream's end cuts off says nothing.
+	sureReasons int
+	sureTier    bool
+
+	ended bool // a terminal or failure event was seen
 }
 
 func (*sse) Whole() bool { return true }
+
+func (o *sse) FinishReasons() []string { return o.reasons[:o.sureReasons] }
+
+// unsay forgets what an event said that never ended.
+func (o *sse) unsay() {
+	o.reasons = o.reasons[:o.sureReasons]
+	if !o.sureTier {
+		o.tier = ""
+	}
+}
+
+// believe keeps what an event said that has ended.
+func (o *sse) believe() { o.sureReasons, o.sureTier = len(o.reasons), o.tier != "" }
 
 func (o *sse) written(piece []byte) { o.usage.add(piece) }
 
@@ -76,6 +94,7 @@ func (o *sse) textSign() Sign {
 func (o *sse) read(p []byte, first, last bool, w watcher) {
 	i := 0
 	if first {
+		o.unsay()
 		o.text = false
 		o.usage.reset()
 		o.reader.reset(!o.begun)
@@ -125,6 +144,9 @@ func (o *sse) read(p []byte, first, last bool, w watcher) {
 		}
 	}
 	o.learned.finish(p, r)
+	if last {
+		o.believe()
+	}
 }
 
 // readData reads p from i on, a stretch of a data line.

@@ -18,9 +18,12 @@ type gemini struct{}
 
 func (gemini) Name() string { return "gemini" }
 
-// Endpoint knows two methods of any resource that generates, wherever it is: a model, also of a publisher
+// Endpoint knows the making of an interaction, and two methods of any resource that generates, wherever it is: a model, also of a publisher
 // in one of Vertex's projects, a tuned model or an endpoint. The form is for Locate to find.
 func (gemini) Endpoint(path string) (string, bool) {
+	if e, ok := endpoint(path, "/interactions", endpointInteractions); ok {
+		return e, true
+	}
 	resource, method := geminiMethod(path)
 	switch {
 	case resource == "":
@@ -50,6 +53,9 @@ func geminiMethod(path string) (resource, method string) {
 
 // Locate finds the model, which the path names, and the form, which the query asks for.
 func (gemini) Locate(req Request, path, query string) Request {
+	if req.Endpoint == endpointInteractions {
+		return req // both are in the body
+	}
 	resource, _ := geminiMethod(path)
 	req.Model = strings.TrimPrefix(resource, "models/")
 	req.located = true
@@ -66,6 +72,10 @@ func (gemini) Parse(endpoint string, body []byte) (Request, error) {
 
 func (gemini) Observe(req Request, contentType string) Observer {
 	switch {
+	case req.Endpoint == endpointInteractions && req.SSE(contentType):
+		return new(interactionEvents)
+	case req.Endpoint == endpointInteractions:
+		return newInteractionBody()
 	case req.SSE(contentType):
 		return new(geminiEvents)
 	case req.array():

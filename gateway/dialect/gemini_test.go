@@ -34,7 +34,8 @@ func TestGeminiEndpoint(t *testing.T) {
 		{"/v1beta/models/" + strings.Repeat("m", maxToken+1) + ":generateContent", "", "", ""},
 		{"/v1beta/m:generateContent", "", "", ""},
 		{"/v1beta/models/a:b/generateContent", "", "", ""},
-		{"/v1beta/interactions", "", "", ""},
+		{"/v1beta/interactions/i", "", "", ""},
+		{"/v1beta/interactions/i/cancel", "", "", ""},
 		{"/v1beta/models/%zz:generateContent", "", "", ""},
 		{"", "", "", ""},
 	} {

@@ -12,7 +12,7 @@ func geminiRecordings(t *testing.T) map[*recording][]string {
 	t.Helper()
 	found := map[*recording][]string{}
 	for _, r := range recordings(t) {
-		if r.dialect != Gemini {
+		if r.dialect != Gemini || r.endpoint == endpointInteractions {
 			continue
 		}
 		var payloads []string
@@ -59,31 +59,6 @@ func TestRecordedGeminiArrays(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// Two recordings cut at every byte, in both forms: same events, same usage.
-func TestRecordedGeminiEveryCut(t *testing.T) {
-	for r, payloads := range geminiRecordings(t) {
-		if !strings.Contains(r.name, "iter-stream") && !strings.Contains(r.name, "tool-call-thought") {
-			continue
-		}
-		for media, body := range map[string][]byte{eventStream: r.body, jsonType: asArray(payloads)} {
-			want := split(geminiArrayRequest.Framing(media, 0), body)
-			o := Gemini.Observe(geminiArrayRequest, media)
-			signs := observe(o, want)
-			usage, _ := o.Usage()
-			for cut := range len(body) + 1 {
-				o := Gemini.Observe(geminiArrayRequest, media)
-				got := split(geminiArrayRequest.Framing(media, 0), body, cut)
-				if !slices.Equal(got, want) || !slices.Equal(observe(o, got), signs) {
-					t.Fatalf("%s as %s, cut at %d", r.name, media, cut)
-				}
-				if u, final := o.Usage(); usageText(u) != usageText(usage) || !final {
-					t.Fatalf("%s as %s, cut at %d: %+v", r.name, media, cut, u)
-				}
-			}
-		}
 	}
 }
 

@@ -295,6 +295,7 @@ func (g *geminiArray) Large(part []byte, first, last bool) Sign {
 	if !last {
 		return Plain
 	}
+	g.believe()
 	json := &g.reader.json
 	return g.sign(json.state == complete || json.state == afterValue && json.depth == 1, json.state == complete)
 }
@@ -303,6 +304,7 @@ func (g *geminiArray) Whole() bool { return g.reader.json.state == complete }
 
 // begin forgets what was found in the last event.
 func (g *geminiAnswer) begin() {
+	g.unsay()
 	g.text, g.others, g.reader.facts = false, g.others[:0], facts{}
 	g.usage.reset()
 }
@@ -341,5 +343,7 @@ func (g *geminiBody) Event(data []byte) Sign {
 }
 
 func (g *geminiBody) Large(part []byte, _, _ bool) Sign { return g.Event(part) }
+
+func (g *geminiBody) FinishReasons() []string { return g.reasons }
 
 func (g *geminiBody) Whole() bool { return g.reader.json.end(g) }

@@ -73,8 +73,11 @@ func (m *messages) sign() Sign {
 	sign := m.textSign()
 	kind := facts.kind
 	whole := m.reader.json.end(m)
-	if m.usage.state == captureWhole && whole {
-		m.report()
+	if whole {
+		m.stopped = m.stopped || facts.done
+		if m.usage.state == captureWhole {
+			m.report()
+		}
 	}
 	switch {
 	case m.ended:
@@ -171,7 +174,7 @@ func (m *messages) value(n node, raw []byte, quoted bool) {
 	case msgModel:
 		m.setModel(raw, quoted)
 	case msgStopReason:
-		m.stopped = m.stopped || quoted && len(raw) > 0
+		facts.done = quoted && len(raw) > 0
 		m.addReason(raw, quoted)
 	case msgError:
 		facts.failure = facts.failure || truthy(raw, quoted)

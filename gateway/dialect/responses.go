@@ -52,6 +52,9 @@ func (r *responses) Usage() (token.Usage, bool) {
 	return normalResponses(r.report, r.tier, r.searches), r.report != nil
 }
 
+// FinishReasons are those of the event that closed the answer.
+func (r *responses) FinishReasons() []string { return r.reasons }
+
 func (r *responses) Others() []ModelUsage { return nil }
 
 // sign judges the event that was read.
@@ -70,6 +73,7 @@ func (r *responses) sign() Sign {
 		}
 	case kind == kindStop || kind == kindError:
 		r.closed()
+		r.believe()
 	}
 	if r.ended {
 		return sign

@@ -23,6 +23,45 @@ func (s *Sequence) Event(part []byte, first, last bool) (number uint64, ok bool)
 	return s.number, last && s.reader.json.end(s) && s.known
 }
 
+// An EventID reads the tokens that Google gives to the events of an interaction: those by which a client says where
+// it wants to read on. The zero value is ready; it is not safe for concurrent use.
+type EventID struct {
+	sse
+	token string
+}
+
+// Event reads an event, or a part of one as [Observer.Large] takes it, and returns the event's token with its
+// last part, empty if it has none.
+func (e *EventID) Event(part []byte, first, last bool) string {
+	if first {
+		e.token = ""
+	}
+	e.read(part, first, last, e)
+	if !last || !e.reader.json.end(e) {
+		return ""
+	}
+	return e.token
+}
+
+const eventID = free | firstNode
+
+func (e *EventID) child(parent node, key []byte) node {
+	if parent == root && string(key) == "event_id" {
+		return eventID
+	}
+	return unwatched
+}
+
+func (e *EventID) open(node, bool) {}
+
+func (e *EventID) close(node) {}
+
+func (e *EventID) value(n node, raw []byte, quoted bool) {
+	if n == eventID {
+		e.token = short(raw, quoted)
+	}
+}
+
 func (s *Sequence) child(parent node, key []byte) node {
 	if parent == root && string(key) == "sequence_number" {
 		return seqNumber

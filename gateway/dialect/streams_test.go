@@ -58,6 +58,8 @@ func recordings(t testing.TB) []recording {
 			r.dialect, r.endpoint = Anthropic, endpointMessages
 		case "gemini":
 			r.dialect = Gemini
+		case "gemini-interactions":
+			r.dialect, r.endpoint = Gemini, endpointInteractions
 		case "cohere-v2":
 			r.dialect = Cohere
 		default:
@@ -202,4 +204,10 @@ func count(signs []Sign, bit Sign) int {
 		}
 	}
 	return n
+}
+
+// haveRecordings tells whether there are recorded streams.
+func haveRecordings(t testing.TB) bool {
+	_, err := os.Stat(filepath.Join(recordingsDir(t), "index.csv"))
+	return err == nil
 }

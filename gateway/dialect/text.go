@@ -125,6 +125,10 @@ func (r *TextReader) read(text []byte, emit func(TextPart, []byte)) {
 	}
 	r.emit = emit
 	switch {
+	case r.gemini && r.endpoint == endpointInteractions && r.sse:
+		r.interactionEvent(o)
+	case r.gemini && r.endpoint == endpointInteractions:
+		r.interactionSteps(o)
 	case r.gemini:
 		for i, candidate := range o.list("candidates") {
 			r.geminiCandidate(i, newObject(candidate))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 )
@@ -76,6 +77,16 @@ func (openAI) Error(e Error) (string, []byte) {
 	return render(struct {
 		Error inner `json:"error"`
 	}{inner{e.message(), e.Type, optional(e.Param), optional(e.Code)}})
+}
+
+// Locate finds the deployment, which a path of Azure's names. Whatever model the body names then, it is no guide.
+func (openAI) Locate(req Request, path, _ string) Request {
+	_, rest, ok := strings.Cut(path, "/deployments/")
+	name, _, _ := strings.Cut(rest, "/")
+	if plain, err := url.PathUnescape(name); ok && err == nil && plain != "" && len(plain) <= maxToken {
+		req.Model, req.Deployment, req.located = "", plain, true
+	}
+	return req
 }
 
 // Keepalive is a comment without a blank line: with one, some clients take it for an empty event.

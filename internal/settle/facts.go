@@ -44,7 +44,7 @@ type Bases struct {
 }
 
 // billed reports whether the provider can have billed the attempt at all.
-// Refusals are free; so is what never reached it. What failed inside the
+// Refusals are free, but for a prompt that is billed to be filtered; so is what never reached it. What failed inside the
 // provider, or whose answer never came, may have been billed.
 func (r *reading) billed() bool {
 	switch {
@@ -53,7 +53,7 @@ func (r *reading) billed() bool {
 	case r.head.Status/100 == 2, r.head.Status >= http.StatusInternalServerError, r.head.Status == http.StatusRequestTimeout:
 		return true
 	}
-	return false
+	return r.filtered()
 }
 
 // evidence is what the provider bills for the attempt, as it reported it, or
@@ -129,6 +129,10 @@ func (s *Settler) output(e *Evidence, r *reading, c counted) {
 		}
 		return
 	}
+	if r.filtered() {
+		e.Bases.Output = token.Bounded // nothing: the model was not asked
+		return
+	}
 	if r.head == nil || r.head.Status/100 != 2 {
 		// It may have generated something and thrown it away.
 		e.Output, e.Bases.Output = token.Range{High: s.limit(r)}, token.Bounded
@@ -188,7 +192,7 @@ func (s *Settler) input(e *Evidence, r *reading) {
 	total, known := r.usage.InputTotal().Get()
 	if !known {
 		e.Input, e.Bases.Input = s.factors.Input(r.model(), r.header.BodyBytes).AtMost(believable), token.Bounded
-		if r.head == nil || r.head.Status/100 != 2 {
+		if r.head == nil || r.head.Status/100 != 2 && !r.filtered() {
 			e.Input.Low, e.Input.Point = 0, 0
 		}
 		f.Input[token.Input] = e.Input.Point

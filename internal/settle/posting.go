@@ -66,7 +66,7 @@ const maxRequestID = 512
 func (s *Settler) attempt(r *reading) ledger.Attempt {
 	h := r.header
 	a := ledger.Attempt{
-		Stream: ledger.ID(h.ID), Number: r.number(), Provider: h.Provider, AskedModel: h.Model, Model: s.Label(h.Provider, r.model()),
+		Stream: ledger.ID(h.ID), Number: r.number(), Provider: h.Provider, AskedModel: h.Asked(), Model: s.Label(h.Provider, r.model()),
 		Endpoint: h.Endpoint, Streamed: h.Streamed, ServiceTier: r.usage.ServiceTier, Tags: h.Tags,
 		At: h.Accepted,
 	}

@@ -3,6 +3,7 @@ package settle
 import (
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ type reading struct {
 	usage     token.Usage
 	final     bool // the usage is the report that closes an answer
 
+	refusal []byte // the body of an answer that may say that the prompt was filtered
 	seen    dialect.Observer
 	asked   bool // the model goes by the name that it was asked for by: the price book doesn't know the provider's own
 	inPart  bool
@@ -120,6 +122,13 @@ func request(h streamlog.Header) dialect.Request {
 	return dialect.Request{Endpoint: h.Endpoint, Model: h.Model, Stream: h.Streamed, Choices: h.Choices}
 }
 
+// maxRefusal is the size of the largest error that is looked into.
+const maxRefusal = 64 << 10
+
+// filtered reports whether the provider's filter refused the prompt, and bills that:
+// to find out, it has read it.
+func (r *reading) filtered() bool { return dialect.Filtered(r.refusal) }
+
 func (r *reading) event(at time.Time, e *streamlog.Event) {
 	if r.seen != nil {
 		if r.inPart || e.More {
@@ -127,6 +136,9 @@ func (r *reading) event(at time.Time, e *streamlog.Event) {
 		} else {
 			r.seen.Event(e.Data)
 		}
+	}
+	if r.head != nil && r.head.Status == http.StatusBadRequest && r.header.Policy.BillsFilter && len(r.refusal)+len(e.Data) <= maxRefusal {
+		r.refusal = append(r.refusal, e.Data...)
 	}
 	r.bytes += int64(len(e.Data))
 	if r.inPart = e.More; e.More {

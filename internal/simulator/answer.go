@@ -65,6 +65,10 @@ func (x *exchange) newAnswer() *answer {
 	switch path := apiPath(x.r.URL.Path); {
 	case x.dialect == anthropic:
 		a.id, a.choices = "msg_01"+letters(seed+2, 22), 1
+	case isInteraction(x.r):
+		a.id, a.choices, a.background = "v1_"+letters(seed+2, 40), 1, x.req.Background
+	case x.dialect == cohere:
+		a.id, a.choices = hexDigits(mix(seed+2), 8)+"-"+hexDigits(mix(seed+4), 12), 1
 	case x.dialect == google:
 		a.id = letters(seed+2, 23)
 	case path == responsesPath:

@@ -14,6 +14,7 @@ const (
 	openai dialect = iota
 	anthropic
 	google
+	cohere
 )
 
 // fill completes an error with what the real provider says for a status.
@@ -146,6 +147,10 @@ func (e ErrorBody) json(d dialect, requestID string) []byte {
 			Error     anthropicInner `json:"error"`
 			RequestID string         `json:"request_id,omitempty"`
 		}{"error", anthropicInner{e.Type, e.Message}, requestID}
+	case cohere:
+		body = struct {
+			Message string `json:"message"`
+		}{e.Message}
 	default:
 		in := inner{Message: e.Message, Type: e.Type}
 		if e.Code != "" {

@@ -61,10 +61,13 @@ type request struct {
 		Candidates int `json:"candidateCount"`
 		MaxTokens  int `json:"maxOutputTokens"`
 	} `json:"generationConfig"` // Gemini
+	Interaction struct {
+		MaxTokens int `json:"max_output_tokens"`
+	} `json:"generation_config"` // of an interaction
 }
 
 func (r *request) limit() int {
-	for _, n := range []int{r.Generation.MaxTokens, r.MaxOutput, r.MaxCompletion} {
+	for _, n := range []int{r.Generation.MaxTokens, r.Interaction.MaxTokens, r.MaxOutput, r.MaxCompletion} {
 		if n > 0 {
 			return n
 		}
@@ -125,6 +128,8 @@ func (s *Simulator) arrive(w http.ResponseWriter, r *http.Request, body []byte) 
 		x.dialect = anthropic
 	} else if isGoogle(r.URL.Path, r.Header.Get("X-Goog-Api-Key")) {
 		x.dialect = google
+	} else if r.URL.Path == coherePath {
+		x.dialect = cohere
 	}
 	sum := sha256.Sum256(body)
 	x.entry = &Entry{
@@ -155,7 +160,7 @@ func requestID(d dialect, nonce uint64, seq int) string {
 // one was used without any of them being kept.
 func redact(h http.Header) http.Header {
 	h = h.Clone()
-	for _, name := range []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Cookie"} {
+	for _, name := range []string{"Authorization", "Api-Key", "X-Api-Key", "X-Goog-Api-Key", "Cookie"} {
 		for i, v := range h[name] {
 			h[name][i] = HashCredential(v)
 		}

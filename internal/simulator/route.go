@@ -9,12 +9,21 @@ import (
 )
 
 // apiPath drops the prefixes under which providers of the same dialect serve
-// it: Groq has /openai/v1, OpenRouter /api/v1.
+// it: Groq has /openai/v1, OpenRouter /api/v1, Azure /openai and the place of a
+// deployment.
 func apiPath(path string) string {
 	for _, prefix := range []string{"/openai", "/api"} {
 		if rest, ok := strings.CutPrefix(path, prefix); ok && strings.HasPrefix(rest, "/v1/") {
 			return rest
 		}
+	}
+	if rest, ok := strings.CutPrefix(path, "/openai/deployments/"); ok {
+		if _, call, ok := strings.Cut(rest, "/"); ok {
+			return "/v1/" + call
+		}
+	}
+	if rest, ok := strings.CutPrefix(path, "/openai/"); ok {
+		return "/v1/" + rest
 	}
 	return path
 }
@@ -28,7 +37,7 @@ const (
 func mustParse(path string) bool {
 	p := apiPath(path)
 	_, _, gemini := geminiCall(path)
-	return gemini || p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings" || p == responsesPath || p == completionsPath
+	return gemini || p == coherePath || strings.HasSuffix(path, "/interactions") || p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings" || p == responsesPath || p == completionsPath
 }
 
 // isAside is true for what never takes a script from the queue.
@@ -44,7 +53,7 @@ func (x *exchange) authenticate() End {
 	}
 	h := x.r.Header
 	key := h.Get("X-Api-Key")
-	for _, other := range []string{h.Get("X-Goog-Api-Key"), x.r.URL.Query().Get("key"), bearer(h.Get("Authorization"))} {
+	for _, other := range []string{h.Get("Api-Key"), h.Get("X-Goog-Api-Key"), x.r.URL.Query().Get("key"), bearer(h.Get("Authorization"))} {
 		if key == "" {
 			key = other
 		}
@@ -81,11 +90,13 @@ func (x *exchange) route() End {
 	gemini = gemini && x.r.Method == http.MethodPost
 	responses := path == responsesPath && x.r.Method == http.MethodPost
 	completions := path == completionsPath && x.r.Method == http.MethodPost
+	cohere := path == coherePath && x.r.Method == http.MethodPost
+	interaction := isInteraction(x.r)
 	switch {
 	case s.Replay != nil:
 		x.answer = x.newReplayAnswer()
 		x.sim.update(func() { x.entry.Streamed = true })
-	case chat, messages, gemini, responses, completions:
+	case chat, messages, gemini, responses, completions, cohere, interaction:
 		x.answer = x.newAnswer()
 		x.sim.update(func() { x.entry.ResponseID, x.entry.Model = x.answer.id, x.answer.model })
 	}
@@ -107,6 +118,12 @@ func (x *exchange) route() End {
 		return x.whole(x.answer.messageBody(x.script.Usage != UsageNone))
 	case gemini:
 		return x.gemini()
+	case interaction:
+		return x.interaction()
+	case cohere && x.req.Stream:
+		return x.stream(x.answer.cohereFrames(s.Usage != UsageNone))
+	case cohere:
+		return x.whole(x.answer.cohereBody(s.Usage != UsageNone))
 	case responses && x.req.Stream:
 		return x.stream(x.answer.responseFrames(s.Usage != UsageNone, s.Obfuscation))
 	case responses && x.req.Background:

@@ -375,6 +375,9 @@ func (s *sender) errorEvent() {
 	if apiPath(x.r.URL.Path) == responsesPath {
 		f = frame{event: "error", data: e.responseEvent(s.rendered)}
 	}
+	if x.dialect == cohere {
+		f = frame{event: "message-end", data: cohereError(e)}
+	}
 	if x.dialect == anthropic || x.script.NamedError {
 		f.event = "error"
 	}

@@ -62,6 +62,7 @@ type Header struct {
 	Dialect     string            `json:"dialect"`
 	Endpoint    string            `json:"endpoint"`
 	Model       string            `json:"model"`
+	Deployment  string            `json:"deployment,omitempty"`   // what the call named in place of a model
 	ServiceTier string            `json:"service_tier,omitempty"` // that the call asked for
 	Streamed    bool              `json:"streamed"`               // the client asked for events, not for one JSON body
 	Choices     int               `json:"choices,omitempty"`
@@ -78,6 +79,14 @@ type Header struct {
 	UsageInjected bool `json:"usage_injected,omitempty"` // of the first attempt; see Attempt
 }
 
+// Asked is what the call named: a model, or a deployment of one.
+func (h *Header) Asked() string {
+	if h.Deployment != "" {
+		return h.Deployment
+	}
+	return h.Model
+}
+
 // Missed is the orphan that a call might have continued, and did not.
 type Missed struct {
 	Stream ID     `json:"stream"`
@@ -90,6 +99,7 @@ type Policy struct {
 	Reclaimable  bool   `json:"reclaimable"`             // somebody could come back for the answer
 	OnDisconnect string `json:"on_disconnect,omitempty"` // what the call said: continue, cancel
 	Background   bool   `json:"background,omitempty"`    // the provider goes on without a connection, and keeps the answer
+	BillsFilter  bool   `json:"bills_filter,omitempty"`  // the provider bills a prompt that its filter refuses
 }
 
 // Attempt is one upstream request, written before it is sent.

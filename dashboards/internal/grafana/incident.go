@@ -27,7 +27,7 @@ var (
 	brokenTraces  = traces("Traces of calls whose client left", `{ event:name = "`+metrics.EventDetached+`" }`)
 	resumeTraces  = traces("Traces of resumes", `{ span.`+string(metrics.AttrOperation)+` = "`+metrics.OperationFetch+`" }`)
 	expiredTraces = traces("Traces of what expired", `{ name = "`+metrics.SpanExpire+`" || name = "`+metrics.SpanRecover+`" }`)
-	failedTraces  = traces("Traces of failed attempts", `{ span.`+string(metrics.AttrOperation)+` = "`+metrics.OperationChat+`" && status = error }`)
+	failedTraces  = traces("Traces of failed attempts", `{ span.`+string(metrics.AttrOperation)+` =~ "`+metrics.OperationChat+"|"+metrics.OperationGenerate+"|"+metrics.OperationComplete+`" && status = error }`)
 	slowTraces    = traces("Traces of slow first events", `{ span.`+string(metrics.AttrFirstChunk)+` > 5 }`)
 )
 

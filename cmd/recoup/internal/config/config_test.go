@@ -170,12 +170,12 @@ func TestProviders(t *testing.T) {
 	got := strings.ReplaceAll(providersText(s), ", ", "\n")
 	want := `anthropic=https://api.anthropic.com anthropic unknown
 gemini=https://generativelanguage.googleapis.com openai billed_in_full
-groq=https://api.groq.com openai billed_in_full
+groq=https://api.groq.com openai billed_in_full without include_usage
 mine=http://127.0.0.1:7 none billed_in_full
 new=http://127.0.0.1:3 openai unknown
 openai=http://127.0.0.1:6 openai billing_stops
-vertex=http://127.0.0.1:8 gemini unknown
-vllm=http://127.0.0.1:5/v1 openai unknown`
+vertex=http://127.0.0.1:8 gemini billed_in_full
+vllm=http://127.0.0.1:5/v1 openai billing_stops`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

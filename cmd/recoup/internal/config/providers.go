@@ -23,28 +23,6 @@ var (
 	reserved = []string{"v1", "v1beta", "v1alpha", "v1beta1", "recoup", "healthz", "metrics"}
 )
 
-// defaultProviders are those that need no configuration. What each does about
-// the bill of a cut stream is docs/configuration.md's table, with date and
-// source.
-func defaultProviders() map[string]gateway.Provider {
-	providers := map[string]gateway.Provider{}
-	for _, p := range []struct {
-		name, host string
-		dialect    dialect.Dialect
-		onCancel   gateway.OnCancel
-	}{
-		{"openai", "api.openai.com", dialect.OpenAI, gateway.BillingStops},
-		{"anthropic", "api.anthropic.com", dialect.Anthropic, gateway.BillingStops},
-		{"gemini", "generativelanguage.googleapis.com", dialect.Gemini, gateway.BilledInFull},
-		{"groq", "api.groq.com", dialect.OpenAI, gateway.BilledInFull},
-	} {
-		providers[p.name] = gateway.Provider{
-			Name: p.name, BaseURL: &url.URL{Scheme: "https", Host: p.host}, Dialect: p.dialect, OnCancel: p.onCancel, IncludeUsage: true,
-		}
-	}
-	return providers
-}
-
 // member is one setting of a provider.
 type member struct {
 	name string
@@ -166,7 +144,7 @@ func (s *Settings) provider(name string) (gateway.Provider, error) {
 	if p, ok := s.Gateway.Providers[name]; ok {
 		return p, nil
 	}
-	return gateway.Provider{Name: name, Dialect: dialect.OpenAI, OnCancel: gateway.Unknown, IncludeUsage: true}, nil
+	return newProvider(name), nil
 }
 
 // setProviders sets base URLs from name=url, or several with commas between.

@@ -82,6 +82,7 @@ func (l *loading) check() {
 			formatDuration(s.Retention), formatDuration(grace), l.origins["orphan_grace"]))
 	}
 	l.readSecrets()
+	l.recognise()
 	l.readAPIKeys()
 	if len(l.problems) > 0 {
 		return
