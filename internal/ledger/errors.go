@@ -42,6 +42,8 @@ func (e *Imbalance) Is(target error) bool { return target == ErrImbalance }
 type Damage struct {
 	Seq     uint64    // of the entry; 0: not that of one
 	Attempt AttemptID // the zero value: not known, or of no one
+	File    string    // or where else; Byte is -1 if it isn't known
+	Byte    int64
 	What    string
 }
 
@@ -53,6 +55,10 @@ func (d Damage) String() string {
 		return fmt.Sprintf("entry %d: %s", d.Seq, d.What)
 	case d.Attempt != AttemptID{}:
 		return fmt.Sprintf("attempt %s: %s", d.Attempt, d.What)
+	case d.File != "" && d.Byte >= 0:
+		return fmt.Sprintf("%s, byte %d: %s", d.File, d.Byte, d.What)
+	case d.File != "":
+		return fmt.Sprintf("%s: %s", d.File, d.What)
 	}
 	return d.What
 }
