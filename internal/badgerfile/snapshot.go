@@ -198,8 +198,14 @@ func (c *copying) logs(pattern string) error {
 		if bad >= 0 {
 			c.damaged(name, bad, "can't be read from here on: damaged, or cut by a kill as it was written")
 		}
+		if size < logHeader { // Badger can't open that
+			if err := os.Remove(path); err != nil {
+				return fmt.Errorf("copy to read: %w", err)
+			}
+			continue
+		}
 		last := i == len(names)-1
-		if (pattern == "*.mem" || last) && end < size && end >= logHeader {
+		if (pattern == "*.mem" || last) && end < size {
 			if err := os.Truncate(path, end); err != nil {
 				return fmt.Errorf("copy to read: %w", err)
 			}

@@ -75,7 +75,7 @@ type Verified struct {
 // It changes nothing in dir, which may be read-only, in use by a process, or left
 // by one that was killed: buckets are copied, one after the other, and Badger mends
 // the copy. The error is of what could not be read at all, or ctx's; damage is
-// reported.
+// reported. That the encryption key isn't the one that was used is such an error.
 func Verify(ctx context.Context, dir string, o VerifyOptions) (Verified, error) {
 	v := &verifier{ctx: ctx, opts: o, root: filepath.Join(dir, "log")}
 	if _, err := os.Stat(v.root); errors.Is(err, fs.ErrNotExist) {
@@ -165,6 +165,9 @@ func (v *verifier) open(from, to string, start time.Time) error {
 	l := &Log{root: filepath.Dir(to), streams: map[ID]*Stream{}, retention: always}
 	l.opts = Options{EncryptionKey: v.opts.EncryptionKey, Retention: always, Logger: discarded}
 	l.queue.init()
+	if _, err := badger.OpenKeyRegistry(badger.KeyRegistryOptions{Dir: to, ReadOnly: true, EncryptionKey: l.opts.EncryptionKey}); err != nil {
+		return openError(from, err)
+	}
 	b, err := openBucket(to, start, l.opts, false)
 	if err != nil {
 		v.file(from, "can't be opened: %s", strings.ReplaceAll(err.Error(), to, from))
