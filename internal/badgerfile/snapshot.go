@@ -77,6 +77,7 @@ func Copy(ctx context.Context, from, to string, live bool) (Snapshot, error) {
 type copying struct {
 	ctx      context.Context
 	from, to string
+	plain    bool // nothing is encrypted
 	Snapshot
 }
 
@@ -87,6 +88,7 @@ func copyOnce(ctx context.Context, from, to string) (Snapshot, error) {
 		func() error { return errors.Join(c.file(badger.ManifestFilename), c.registry()) },
 		c.tables,
 		func() error { return c.logs("*.vlog") },
+		c.headers,
 	} {
 		if err := step(); err != nil {
 			return c.Snapshot, err
@@ -127,12 +129,13 @@ func (c *copying) registry() error {
 	if err := c.file(badger.KeyRegistryFileName); err != nil {
 		return err
 	}
-	bad, err := checkRegistry(filepath.Join(c.to, badger.KeyRegistryFileName))
+	bad, keys, err := checkRegistry(filepath.Join(c.to, badger.KeyRegistryFileName))
 	if errors.Is(err, ErrDamaged) {
 		c.damaged(badger.KeyRegistryFileName, bad, "isn't what was written")
 		c.closed(damagedf("the key registry of %s", c.from))
 		return nil
 	}
+	c.plain = keys == 0
 	return err
 }
 
@@ -212,6 +215,41 @@ func (c *copying) logs(pattern string) error {
 		}
 	}
 	return nil
+}
+
+// headers looks at which key logs say that they are encrypted with, where there is
+// none. Badger would not open them; in the copies that is mended.
+func (c *copying) headers() error {
+	if !c.plain {
+		return nil
+	}
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		names, err := fs.Glob(os.DirFS(c.to), pattern)
+		if err != nil {
+			return fmt.Errorf("copy to read: %w", err)
+		}
+		for _, name := range names {
+			if err := c.header(name); err != nil {
+				return fmt.Errorf("copy to read: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *copying) header(name string) error {
+	f, err := os.OpenFile(filepath.Join(c.to, name), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var key [8]byte
+	if _, err := f.ReadAt(key[:], 0); err != nil || key == [8]byte{} {
+		return err
+	}
+	c.damaged(name, 0, "says that it is encrypted with a key that there isn't")
+	_, err = f.WriteAt(make([]byte, len(key)), 0)
+	return err
 }
 
 // copySparse copies a file, but for blocks of zeros: Badger's files are mostly

@@ -139,5 +139,8 @@ func (l *Ledger) openCopied(db string) (err error) {
 	if err := l.checkFormat(false); err != nil {
 		return err
 	}
-	return l.load()
+	if err := l.load(); err != nil {
+		return err
+	}
+	return l.loadCut()
 }

@@ -19,6 +19,8 @@ var (
 	ErrDamaged   = errors.New("ledger: damaged")
 	ErrReadOnly  = errors.New("ledger: opened to be read only")
 	ErrClosed    = errors.New("ledger: closed")
+	// ErrSummarised: the month that it is of was summarised.
+	ErrSummarised = errors.New("ledger: of a month that was summarised")
 	// ErrStop ends an iteration when its function returns it; the iteration returns nil.
 	ErrStop = errors.New("ledger: stop")
 )

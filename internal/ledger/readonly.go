@@ -57,7 +57,10 @@ func (l *Ledger) openForReading(db string) error {
 	if err := l.checkFormat(false); err != nil {
 		return err
 	}
-	return l.load()
+	if err := l.load(); err != nil {
+		return err
+	}
+	return l.readCut()
 }
 
 // openCopy opens a copy of the database, which Badger may mend.

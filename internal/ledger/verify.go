@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/recoup-gateway/recoup/pricing"
@@ -21,6 +22,8 @@ type Report struct {
 	Pending  uint64 // attempts without outcomes
 	Revised  uint64 // attempts with a revision beyond 0
 	Damages  uint64
+
+	Summarised uint64 // attempts of which only the sums of their months remain
 }
 
 // Verify reads the books again, as they are at one moment, and checks that entries
@@ -38,6 +41,8 @@ func (l *Ledger) Verify(ctx context.Context, report func(Damage)) (Report, error
 		return v.r, err
 	}
 	defer l.leave()
+	l.summarising.RLock()
+	defer l.summarising.RUnlock()
 	// The anchor first: what it names was committed before.
 	anchored, noAnchor := l.anchored, l.noAnchor
 	if !l.readOnly {
@@ -47,7 +52,7 @@ func (l *Ledger) Verify(ctx context.Context, report func(Damage)) (Report, error
 	err := l.db.View(func(txn *badger.Txn) error {
 		v.txn = txn
 		v.interrupted = func() error { return l.interrupted(ctx) }
-		for _, step := range []func() error{v.entries, v.attempts, v.indexes, v.tallies} {
+		for _, step := range []func() error{v.begin, v.entries, v.attempts, v.indexes, v.tallies} {
 			if err := step(); err != nil {
 				return err
 			}
@@ -82,12 +87,15 @@ func (l *Ledger) interrupted(ctx context.Context) error {
 // verifier is one run of Verify.
 type verifier struct {
 	txn         *badger.Txn
+	base        base // where the chain begins that is there
 	report      func(Damage)
 	interrupted func() error
 	r           Report
 
 	id          AttemptID // of record
 	record      record
+	newest      uint64            // cut that was met
+	left        bool              // not all that was summarised is gone yet
 	recent      [4]numbered       // entries read, by number modulo 4
 	totals      sums              // as they follow from the entries
 	ofAttempts  uint64            // entries that records should name
@@ -116,9 +124,66 @@ func (v *verifier) wrong(seq uint64, e *entry, format string, args ...any) {
 	v.damage(d)
 }
 
+// begin takes what was summarised as the beginning.
+func (v *verifier) begin() error {
+	b, err := readBase(v.txn)
+	if err != nil {
+		return err
+	}
+	removed, err := readRemoved(v.txn)
+	if err != nil {
+		return err
+	}
+	if v.left = removed < b.Seq; removed > b.Seq {
+		v.wrong(removed, nil, "was removed, and only what precedes %d was summarised", b.Seq+1)
+	}
+	v.base, v.r.Head, v.r.Summarised = b, b.Head, uint64(b.body.Tried)
+	if v.totals, err = b.sums(v.txn); err != nil {
+		return err
+	}
+	return v.summary()
+}
+
+// summary checks that rows and sums of what was summarised agree.
+func (v *verifier) summary() error {
+	rows := sums{}
+	var attempts int64
+	err := v.base.eachSummary(v.txn, func(s summaryBody) error {
+		for _, row := range s.Rows {
+			attempts += row.Attempts
+			for _, p := range row.Lines {
+				key := balanceKey(row.Provider, row.Model, p.Account, p.Kind)
+				t := rows[key]
+				rows[key] = tally{t.count + p.Tokens, t.amount.Plus(p.Amount)}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if attempts != v.base.body.Tried {
+		v.wrong(v.base.cut, nil, "%d attempts were summarised, the months have %d", v.base.body.Tried, attempts)
+	}
+	for key, want := range v.totals {
+		if key[0] == prefixBalance && rows[key] != want {
+			v.wrong(v.base.cut, nil, "balance %q of what was summarised: the months come to %d and %s dollars, the sum to %d and %s",
+				strings.Split(key, "\x00"), rows[key].count, rows[key].amount, want.count, want.amount)
+		}
+		delete(rows, key)
+	}
+	for key, is := range rows {
+		if is != (tally{}) {
+			v.wrong(v.base.cut, nil, "balance %q of what was summarised is in the months alone", strings.Split(key, "\x00"))
+		}
+	}
+	return nil
+}
+
 // entries goes through the chain.
 func (v *verifier) entries() error {
-	err := eachIn(v.txn, scan{prefix: []byte{prefixEntry}, values: true}, func(key, value []byte) error {
+	s := scan{prefix: []byte{prefixEntry}, from: entryKey(v.base.Seq + 1), values: true}
+	err := eachIn(v.txn, s, func(key, value []byte) error {
 		if err := v.interrupted(); err != nil {
 			return err
 		}
@@ -130,6 +195,9 @@ func (v *verifier) entries() error {
 	})
 	if err != nil {
 		return err
+	}
+	if v.newest != v.base.cut {
+		v.wrong(v.newest, nil, "is the newest cut, and another is in force: %d", v.base.cut)
 	}
 	if head, anchor := v.r.Head, v.r.Anchor; head.Seq < anchor.Seq {
 		v.wrong(head.Seq+1, nil, "%d entries at the end are lost: the anchor is at entry %d", anchor.Seq-head.Seq, anchor.Seq)
@@ -184,6 +252,11 @@ func (v *verifier) content(seq uint64, e *entry) error {
 	case kindUnexplained:
 		u := e.unexplained()
 		v.unexplained[string(textKey(prefixUnexplained, u.Provider, u.Model, u.Tier, u.Day))] = seq
+	case kindSummary:
+		return nil // those that count were read in the beginning
+	case kindCut:
+		v.newest = seq
+		return nil
 	default:
 		v.wrong(seq, e, "kind %q", e.Kind)
 		return nil

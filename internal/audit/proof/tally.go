@@ -235,6 +235,27 @@ func (t *tallying) sum(row ledger.Row) {
 
 // compare holds the balances that are stored against the sums of what was posted.
 func (t *tallying) compare(l *ledger.Ledger) error {
+	err := l.Summaries(t.v.ctx, func(s ledger.Summary) error {
+		for _, p := range s.Lines {
+			a := account{s.Provider, s.Model, p.Account, p.Kind}
+			t.sums[a] = tokensAndMoney{t.sums[a].tokens + p.Tokens, t.sums[a].amount.Plus(p.Amount)}
+		}
+		return nil
+	})
+	if err == nil {
+		err = t.others(l)
+	}
+	if unreadable(err) {
+		return nil // and reported
+	} else if err != nil {
+		return err
+	}
+	t.compareBalances(l)
+	return nil
+}
+
+// others adds what is of no attempt.
+func (t *tallying) others(l *ledger.Ledger) error {
 	other := func(a account, amount pricing.Picodollars) {
 		s := t.sums[a]
 		t.sums[a] = tokensAndMoney{s.tokens, s.amount.Add(amount)}
@@ -243,18 +264,17 @@ func (t *tallying) compare(l *ledger.Ledger) error {
 		other(account{m.Provider, m.Model, "missed/" + m.Reason, ""}, m.Amount)
 		return nil
 	})
-	if err == nil {
-		err = l.Unexplained(t.v.ctx, func(u ledger.Unexplained) error {
-			other(account{u.Provider, u.Model, "unexplained", ""}, u.Amount)
-			other(account{u.Provider, u.Model, "provider", ""}, -u.Amount)
-			return nil
-		})
-	}
-	if unreadable(err) {
-		return nil // and reported
-	} else if err != nil {
+	if err != nil {
 		return err
 	}
+	return l.Unexplained(t.v.ctx, func(u ledger.Unexplained) error {
+		other(account{u.Provider, u.Model, "unexplained", ""}, u.Amount)
+		other(account{u.Provider, u.Model, "provider", ""}, -u.Amount)
+		return nil
+	})
+}
+
+func (t *tallying) compareBalances(l *ledger.Ledger) {
 	stored := map[account]tokensAndMoney{}
 	for _, b := range l.Balances() {
 		stored[account{b.Provider, b.Model, b.Account, b.Kind}] = tokensAndMoney{b.Tokens, b.Amount}
@@ -276,7 +296,6 @@ func (t *tallying) compare(l *ledger.Ledger) error {
 			t.v.p.Ledger.Totals++
 		}
 	}
-	return nil
 }
 
 const pending = "pending" // an account

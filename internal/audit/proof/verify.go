@@ -180,7 +180,7 @@ func (v *verifying) books(l *ledger.Ledger) error {
 	}
 	v.p.Ledger = LedgerProof{
 		Found: true, Head: r.Head.Seq, Hash: fmt.Sprintf("%x", r.Head.Hash), Anchor: r.Anchor.Seq,
-		Entries: r.Entries, Attempts: r.Attempts, Pending: r.Pending, Revised: r.Revised,
+		Entries: r.Entries, Attempts: r.Attempts, Pending: r.Pending, Revised: r.Revised, Summarised: r.Summarised,
 	}
 	t := &tallying{v: v, sums: map[account]tokensAndMoney{}}
 	if err := l.Attempts(v.ctx, 0, t.row); unreadable(err) {
