@@ -101,6 +101,8 @@ func (p *program) rootCommand() *cobra.Command {
 		p.keysCommand(),
 		p.doctorCommand(),
 		p.verifyCommand(),
+		p.backupCommand(),
+		p.restoreCommand(),
 		versionCommand(),
 		newBenchCommand(),
 		newDashboardsCommand(),
