@@ -32,7 +32,7 @@ func Hold(path string) (release func(), live bool, err error) {
 	return release, false, nil
 }
 
-// ErrNoRoom: a copy would not fit.
+// ErrNoRoom is the error of a copy that would not fit.
 var ErrNoRoom = errors.New("not enough free space for a copy to read")
 
 // room is what Badger needs beside what it is given, and never fills.
@@ -41,7 +41,7 @@ const room = 64 << 20
 // CheckRoom is ErrNoRoom unless the directory to has space for a copy of from. A full
 // disk ends the process, inside Badger's mapped files.
 func CheckRoom(from, to string) error {
-	need := int64(room)
+	need := uint64(room)
 	files, err := os.ReadDir(from)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("copy to read: %w", err)
@@ -49,7 +49,7 @@ func CheckRoom(from, to string) error {
 	for _, f := range files {
 		if info, err := os.Stat(filepath.Join(from, f.Name())); err == nil {
 			if st, ok := info.Sys().(*syscall.Stat_t); ok {
-				need += st.Blocks * 512
+				need += uint64(st.Blocks) * 512
 			}
 		}
 	}
@@ -57,7 +57,7 @@ func CheckRoom(from, to string) error {
 	if err := syscall.Statfs(to, &st); err != nil {
 		return fmt.Errorf("free space of %s: %w", to, err)
 	}
-	if free := int64(st.Bavail) * int64(st.Bsize); free < need {
+	if free := st.Bavail * uint64(st.Bsize); free < need {
 		return fmt.Errorf("%w: %s has %d MiB, it takes %d MiB", ErrNoRoom, to, free>>20, need>>20)
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// ErrNotEmpty: a backup is restored to an empty directory only.
+// ErrNotEmpty is the error of a directory that is not empty, as one to restore to has to be.
 var ErrNotEmpty = errors.New("ledger: the directory is not empty")
 
 // Restore makes a ledger in dir, which must be empty or not exist, of what Backup

@@ -114,12 +114,16 @@ func (v *verifier) file(path, format string, args ...any) {
 
 // bucket verifies one.
 func (v *verifier) bucket(start time.Time) error {
-	from := bucketDir(v.root, start)
 	scratch, err := os.MkdirTemp(v.opts.Scratch, "recoup-verify-")
 	if err != nil {
 		return fmt.Errorf("streamlog: copy to read: %w", err)
 	}
-	defer os.RemoveAll(scratch)
+	return errors.Join(v.bucketIn(start, scratch), os.RemoveAll(scratch))
+}
+
+// bucketIn verifies a copy of a bucket, made in a directory.
+func (v *verifier) bucketIn(start time.Time, scratch string) error {
+	from := bucketDir(v.root, start)
 	to := bucketDir(scratch, start)
 	snapshot, err := v.copy(from, to)
 	if _, gone := os.Stat(from); v.Live && errors.Is(gone, fs.ErrNotExist) {

@@ -40,6 +40,7 @@ func (t *tallying) add(row ledger.Row, name string, kind token.Kind, tokens int6
 
 // row checks an attempt with all its revisions.
 func (t *tallying) row(row ledger.Row) error {
+	t.v.progress("books")(0)
 	for _, rev := range append(slices.Clone(row.Earlier), row.Current) {
 		wrong := func(format string, args ...any) {
 			t.v.damageOf("money", row.ID(), "revision %d: %s", rev.Number, fmt.Sprintf(format, args...))

@@ -120,6 +120,7 @@ func (v *verifying) log() error {
 }
 
 func (v *verifying) see(s streamlog.Settling) error {
+	v.progress("stream log")(0)
 	f, err := factOf(s)
 	if err != nil {
 		return err
