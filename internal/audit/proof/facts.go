@@ -176,7 +176,7 @@ func (v *verifying) compareUsage(f fact, row ledger.Row) {
 	if f.Settled && row.Current.Outcomes == nil {
 		v.damageOf("ledger", row.ID(), "the log has it settled, and the books have no outcomes of it")
 	}
-	if f.Unread {
+	if f.Unread || max(f.Sums.Input, f.Sums.Output) > maxBelieved {
 		v.p.Usage.Unread++
 		return
 	}
@@ -207,11 +207,11 @@ func (v *verifying) compareSum(f fact, id ledger.AttemptID, p part) bool {
 		v.damageOf("usage", id, "the books have %d tokens of %s as reported, and the answer reports none", p.booked, p.name)
 	case said && p.reported != p.booked:
 		v.damageOf("usage", id, "the books have %d tokens of %s as reported, the answer says %d", p.booked, p.name, p.reported)
-	case !said && p.ok && f.Whole && p.reported <= maxBelieved:
+	case !said && p.ok && f.Whole:
 		v.damageOf("usage", id, "the books estimate the %s, and the answer reports %d tokens", p.name, p.reported)
 	}
 	return said && p.ok
 }
 
-// maxBelieved is what the books take of a report.
+// maxBelieved is the most that the books take of a report.
 const maxBelieved = 1 << 25
