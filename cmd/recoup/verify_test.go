@@ -200,6 +200,9 @@ func TestVerifyInUse(t *testing.T) {
 // that nothing that can be read back has changed.
 func TestVerifyFlips(t *testing.T) {
 	flips, seed := 60, uint64(time.Now().UnixNano())
+	if raceDetector {
+		flips = 12 // nothing here is a race
+	}
 	if os.Getenv("RECOUP_FULL") != "" {
 		flips = 500
 	}
