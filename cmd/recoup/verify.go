@@ -152,6 +152,9 @@ func writeProof(w io.Writer, p *proof.Proof, format string) error {
 	if l.Summarised > 0 {
 		b.line("              of %s only the sums of their months remain: these are proved, the attempts can't be any more", count(int64(l.Summarised), "attempt"))
 	}
+	if l.Adrift > 0 {
+		b.line("              %s not settled, and there is no stream log: the next start settles them as damaged", count(int64(l.Adrift), "attempt"))
+	}
 	m := p.Money
 	b.line("  money       %s recomputed, %s unpriced; rates of %s are in this price book", count(int64(m.Recomputed), "attempt"),
 		humanize.Comma(int64(m.Unpriced)), humanize.Comma(int64(m.ByBook)))

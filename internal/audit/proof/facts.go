@@ -149,6 +149,10 @@ func (v *verifying) compareFacts(l *ledger.Ledger) error {
 		return err
 	}
 	v.p.Usage.Gone = v.p.Ledger.Attempts - min(seen, v.p.Ledger.Attempts)
+	if v.p.Log.Buckets == 0 && v.p.Log.Streams == 0 {
+		v.p.Ledger.Adrift = uint64(len(v.pending))
+		return nil
+	}
 	for id := range v.pending {
 		v.damageOf("log", id, "it is billed and not settled, and the log has nothing of its stream")
 	}

@@ -67,6 +67,9 @@ type LedgerProof struct {
 	Revised    uint64 `json:"revised_attempts"`
 	Summarised uint64 `json:"summarised_attempts"` // of which only the sums remain
 	Totals     uint64 `json:"balances"`            // that are the sums of their postings
+	// Adrift are attempts without outcomes in a directory without a log, as a restore
+	// makes it: the next start settles them as damaged.
+	Adrift uint64 `json:"pending_without_log,omitempty"`
 }
 
 // MoneyProof is how many attempts' amounts were recomputed.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +173,17 @@ func TestVerify(t *testing.T) {
 				t.Errorf("%+v", p)
 			}
 		})
+	}
+}
+
+// A restored directory has no log: what was pending is lost with it, and is no damage.
+func TestPendingWithoutLog(t *testing.T) {
+	dir := scene{output: 100, posting: func(p *ledger.Posting) { p.Outcomes = nil }}.make(t)
+	must(t, os.RemoveAll(filepath.Join(dir, "log")))
+	p, err := Verify(t.Context(), VerifyOptions{Dir: dir, Scratch: t.TempDir(), Book: pricing.Embedded()})
+	must(t, err)
+	if !p.Proved || p.Ledger.Adrift != 1 || p.Usage.Gone != 1 {
+		t.Errorf("%+v, %v", p.Ledger, p.Damaged)
 	}
 }
 
