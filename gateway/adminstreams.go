@@ -21,6 +21,9 @@ func (g *Gateway) operatorRoutes(e *echo.Echo, guard echo.MiddlewareFunc) {
 	e.GET("/api/v1/streams/:id/body", g.adminRead, guard)
 	e.POST("/api/v1/streams/:id/cancel", g.ofAny(g.cancelHeld), guard)
 	e.GET("/api/v1/calls", g.lastCalls, guard)
+	if g.books.Ledger != nil {
+		e.GET("/api/v1/backup", g.backup, guard)
+	}
 	if g.keys != nil {
 		e.GET("/api/v1/keys", g.listKeys, guard)
 		e.POST("/api/v1/keys", g.createKey, guard)

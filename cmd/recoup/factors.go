@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -27,7 +29,7 @@ func loadFactors(dir string, logger *slog.Logger) *factors {
 	f := &factors{Factors: &token.Factors{}, path: filepath.Join(dir, factorsFile)}
 	data, err := os.ReadFile(f.path)
 	if err == nil {
-		err = json.Unmarshal(data, f.Factors)
+		err = decodeFactors(data, f.Factors)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		logger.Warn("what was learnt for estimates can't be read; they begin anew", "error", err)
@@ -36,12 +38,27 @@ func loadFactors(dir string, logger *slog.Logger) *factors {
 	return f
 }
 
+// decodeFactors reads JSON, and behind it a line with its checksum, which a file of
+// an earlier version doesn't have.
+func decodeFactors(data []byte, to *token.Factors) error {
+	text, sum, ok := bytes.Cut(data, []byte("\n"))
+	if ok && string(bytes.TrimSpace(sum)) != factorsSum(text) {
+		return errors.New("it isn't what was written")
+	}
+	return json.Unmarshal(text, to)
+}
+
+func factorsSum(text []byte) string {
+	return fmt.Sprintf("crc32c %08x", crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)))
+}
+
 // save keeps what was learnt for the next process.
 func (f *factors) save() error {
 	data, err := json.Marshal(f.Factors)
 	if err != nil {
 		return fmt.Errorf("factors: %w", err)
 	}
+	data = fmt.Appendf(data, "\n%s\n", factorsSum(data))
 	next := f.path + ".next"
 	if err := os.WriteFile(next, data, 0o600); err != nil {
 		return fmt.Errorf("factors: %w", err)

@@ -2,16 +2,19 @@ package main
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 const (
-	secretName  = "secret"
-	secretBytes = 32
+	secretName    = "secret"
+	secretSumName = "secret.sum" // SHA-256, in hexadecimal: 32 random bytes can't be found by that
+	secretBytes   = 32
 )
 
 // loadSecret returns the secret of a data directory, which keys the hashes of
@@ -29,11 +32,30 @@ func loadSecret(dir string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the secret of the data directory: %w", err)
 	}
-	if len(secret) != secretBytes {
-		return nil, fmt.Errorf("%s is damaged: it has %d bytes and should have %d. Put it back from a backup; "+
-			"with a new secret (remove the file) no client finds the streams that are there now", path, len(secret), secretBytes)
+	sum, err := checkSecret(dir, secret)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = createOnce(dir, secretSumName, []byte(sum+"\n"))
 	}
-	return secret, nil
+	return secret, err
+}
+
+// checkSecret says if the secret is what was made. It returns its sum, and
+// fs.ErrNotExist where none is stored.
+func checkSecret(dir string, secret []byte) (sum string, err error) {
+	path := filepath.Join(dir, secretName)
+	const advice = "Put it back from a backup; with a new secret (remove both files) no client finds the streams that are there now"
+	if len(secret) != secretBytes {
+		return "", fmt.Errorf("%s is damaged: it has %d bytes and should have %d. %s", path, len(secret), secretBytes, advice)
+	}
+	sum = fmt.Sprintf("%x", sha256.Sum256(secret))
+	stored, err := os.ReadFile(filepath.Join(dir, secretSumName))
+	if err != nil {
+		return sum, fmt.Errorf("read the checksum of the secret: %w", err)
+	}
+	if strings.TrimSpace(string(stored)) != sum {
+		return sum, fmt.Errorf("%s or %s is damaged: they don't fit. %s", path, secretSumName, advice)
+	}
+	return sum, nil
 }
 
 func createSecret(dir string) error {

@@ -41,6 +41,7 @@ type server struct {
 	log     *streamlog.Log
 	ledger  *ledger.Ledger
 	factors *factors
+	keeper  *keeper
 	tracing *metrics.Tracing
 	gateway *gateway.Gateway
 	logger  *slog.Logger
@@ -109,6 +110,7 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 	adminHandler := s.gateway.Admin(gateway.AdminOptions{
 		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
 	})
+	s.keeper = keepBooks(s.ledger, settings.LedgerRetention, logger)
 	requests, abandon := context.WithCancel(context.Background())
 	s.abandon = abandon
 	s.data = s.serve(requests, dataListener, s.gateway.Handler())

@@ -42,6 +42,7 @@ func (s *server) stop(drain time.Duration, signals <-chan os.Signal) error {
 	s.serving.Wait()
 	s.handlers.wait() // the log must not close under a reader
 	s.gateway.Close()
+	s.keeper.stop()
 	errs = append(errs, s.factors.save(), s.ledger.Close(), s.log.Close())
 	s.stopTracing(hurry)
 	err := errors.Join(errs...)

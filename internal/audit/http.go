@@ -81,7 +81,7 @@ func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) failed(w http.ResponseWriter, err error) {
-	if errors.Is(err, ErrInvalid) {
+	if errors.Is(err, ErrInvalid) || errors.Is(err, ledger.ErrSummarised) {
 		h.fail(w, http.StatusBadRequest, "invalid_bill", err)
 		return
 	}

@@ -29,7 +29,10 @@ type Summary struct {
 	Basis    token.Basis      `json:"basis"`            // the worst of any figure
 	Unpriced int64            `json:"unpriced"`         // attempts without a rate: their tokens are counted, their amounts are 0
 	Pending  int64            `json:"pending_attempts"` // of which the outcomes are not known yet
-	Accounts []Account        `json:"accounts"`         // what became of it all, in money too
+	// Summarised are attempts of months of which only the sums remain: they are in all
+	// figures, and can't be shown one by one any more.
+	Summarised int64     `json:"summarised_attempts,omitempty"`
+	Accounts   []Account `json:"accounts"` // what became of it all, in money too
 }
 
 // Amount is tokens and what they cost.
@@ -144,6 +147,9 @@ func Sum(ctx context.Context, books *ledger.Ledger) (*Summary, error) {
 	}
 	s.Accounts = sorted(accounts)
 	if err := books.Attempts(ctx, 0, s.evidence); err != nil {
+		return nil, fmt.Errorf("audit: sum: %w", err)
+	}
+	if err := books.Summaries(ctx, s.summarised); err != nil {
 		return nil, fmt.Errorf("audit: sum: %w", err)
 	}
 	return s, nil

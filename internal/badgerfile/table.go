@@ -58,19 +58,25 @@ func (t Table) CheckEnds() error {
 // at, or a block beyond which Badger would read. fs.ErrNotExist: the table is gone;
 // of an open database, it was compacted.
 func (t Table) CheckBlocks() (size int64, damaged int, err error) {
+	size, at, err := t.damagedBlocks()
+	return size, len(at), err
+}
+
+// damagedBlocks is CheckBlocks with where the damaged blocks begin.
+func (t Table) damagedBlocks() (size int64, damaged []int64, err error) {
 	b, err := os.ReadFile(t.Path)
 	if err != nil {
-		return 0, 0, fmt.Errorf("read table: %w", err)
+		return 0, nil, fmt.Errorf("read table: %w", err)
 	}
 	size = int64(len(b))
 	blocks, ok := t.blocks(bytes.NewReader(b), size)
 	if !ok {
-		return size, 1, damagedf("table %s", t.Path)
+		return size, []int64{max(size-64, 0)}, damagedf("table %s", t.Path)
 	}
 	for i, x := range blocks {
 		sound, readable := t.checkBlock(b[x.at:][:x.n])
 		if !sound {
-			damaged++
+			damaged = append(damaged, x.at)
 		}
 		if !readable || !sound && i == len(blocks)-1 {
 			err = damagedf("table %s", t.Path)

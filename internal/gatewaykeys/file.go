@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -21,6 +22,14 @@ const (
 type file struct {
 	Format int      `json:"format"`
 	Keys   []stored `json:"keys"`
+	Sum    string   `json:"crc32c,omitempty"` // of the keys, compact; a file of an earlier version has none
+}
+
+// sum is a checksum of what is stored: who brings a key whose hash has been
+// damaged would otherwise be told that there is no such key.
+func (f *file) sum() (string, error) {
+	data, err := json.Marshal(f.Keys)
+	return fmt.Sprintf("%08x", crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))), err
 }
 
 type stored struct {
@@ -43,6 +52,9 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 	if err := json.Unmarshal(data, &f); err != nil || f.Format != format {
 		return nil, fmt.Errorf("gatewaykeys: %s is damaged or of another version (format %d, want %d): put it back from a backup, or remove it and make new keys", s.path, f.Format, format)
 	}
+	if sum, err := f.sum(); f.Sum != "" && (err != nil || sum != f.Sum) {
+		return nil, fmt.Errorf("gatewaykeys: %s is damaged: its checksum is another: put it back from a backup", s.path)
+	}
 	for _, one := range f.Keys {
 		h, err := hex.DecodeString(one.SHA256)
 		if err != nil || len(h) != len(hash{}) || one.ID == "" {
@@ -59,6 +71,10 @@ func (s *Store) save() error {
 	f := file{Format: format, Keys: []stored{}}
 	for h, k := range s.known {
 		f.Keys = append(f.Keys, stored{*k, hex.EncodeToString(h[:])})
+	}
+	var err error
+	if f.Sum, err = f.sum(); err != nil {
+		return fmt.Errorf("gatewaykeys: %w", err)
 	}
 	data, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {

@@ -33,6 +33,16 @@ func (l *Ledger) checkChain(from Head) error {
 	})
 }
 
+// chainBegin is what the first entry follows on.
+func (l *Ledger) chainBegin() (h Head, err error) {
+	err = l.db.View(func(txn *badger.Txn) error {
+		b, err := readBase(txn)
+		h = b.Head
+		return err
+	})
+	return h, err
+}
+
 // hashOf returns the stored hash of an entry.
 func (l *Ledger) hashOf(seq uint64) (h Hash, err error) {
 	err = l.db.View(func(txn *badger.Txn) error {

@@ -209,6 +209,8 @@ func (l *Ledger) publish(head Head, changed sums) {
 
 func encodeSeq(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
+func decodeSeq(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
+
 // keyedLocks are locks by name. Those that nobody holds take no memory.
 type keyedLocks struct {
 	mu   sync.Mutex

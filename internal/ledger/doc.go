@@ -11,7 +11,10 @@
 // transaction. Get, Of, ByRequestID, Attempts and Between read attempts back, with
 // all their revisions; Totals are the counters that metrics export, Balances the
 // accounts. PostMiss and PostUnexplained book what belongs to no attempt's bill.
-// Verify checks everything; OpenReadOnly is for who wants no more than that.
+// Verify checks everything; OpenReadOnly is for who wants no more than that, and
+// OpenCopy where the directory is in use, or mustn't be touched. Backup writes the
+// books while posting goes on, Restore makes a ledger of that. Summarise replaces old
+// attempts by what their months came to, which Summaries reads.
 //
 // The ledger computes no books: figures come as they are to be posted. It doesn't
 // know streams or prices either.
@@ -70,14 +73,18 @@
 //	'C' family u8, labels with NUL between             counter: count varint, decimal dollars
 //	'B' provider, model, account, kind, NUL between    balance: the same
 //	"Mformat"                                          u32 = 1
+//	"Mcut"                                             seq u64 of the newest cut; there once something was summarised
+//	"Mremoved"                                         seq u64 up to which what precedes the cut is gone
 //
 // Entries are numbered from 1 without a gap. The hash of an entry is the SHA-256 of
 // the hash before it (32 zero bytes for the first), its number (u64, big endian) and
 // its body, which is JSON. Members: k kind (bill, outcomes, reversal, miss,
-// unexplained), t time of posting in unix ms (the host's clock, not in order), s
+// unexplained, summary, cut), t time of posting in unix ms (the host's clock, not in order), s
 // stream, n attempt, r revision, y reason, p provider, m model; a the attempt, with
 // its first bill; b the rest of a bill, o of outcomes (lb their labels); x a miss, u an unexplained
-// amount; of: numbers of the entries that a reversal reverses; l lines, i memo: a
+// amount; sm a part of a summary (rows, and sums: all tallies as of the cut), ct a cut: s
+// and h the last entry that was summarised, b the end of the months that are closed, of
+// the entries with all that was ever summarised, n the attempts in them; of: numbers of the entries that a reversal reverses; l lines, i memo: a
 // account, k kind, t tokens, p picodollars; e evidence, as compact JSON. What is
 // zero, empty or false is left out.
 //
@@ -136,7 +143,7 @@
 // Who can write to the directory can forge all of it, hashes and anchor included; a
 // copy of Head kept elsewhere shows that. One posting has at most 2^40 tokens and
 // 2^56 picodollars ($72,057) in a line, 64 lines of input, 256 KiB of evidence.
-// Nothing expires: the chain needs its beginning. Nothing is encrypted; there are
+// What was summarised can't be shown attempt by attempt any more. Nothing is encrypted; there are
 // no contents of answers in it, but tags and evidence as they were posted. The ledger
 // doesn't look at free disk space: a full disk can kill the process (SIGBUS),
 // without harm to what was acknowledged. Whether a loss of power is survived is up to

@@ -20,6 +20,8 @@ const (
 	kindReversal    = "reversal"
 	kindMiss        = "miss"
 	kindUnexplained = "unexplained"
+	kindSummary     = "summary"
+	kindCut         = "cut"
 )
 
 // Accounts. Those of outcomes are made by outputAccount and inputAccount.
@@ -53,6 +55,8 @@ type entry struct {
 	Outcomes    *outcomesBody    `json:"o,omitempty"`
 	Miss        *missBody        `json:"x,omitempty"`
 	Unexplained *unexplainedBody `json:"u,omitempty"`
+	Summary     *summaryBody     `json:"sm,omitempty"`
+	Cut         *cutBody         `json:"ct,omitempty"`
 	Reverses    []uint64         `json:"of,omitempty"` // sequence numbers
 
 	Lines    []amountOn      `json:"l,omitempty"` // sum to zero for each kind

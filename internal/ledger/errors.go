@@ -19,6 +19,8 @@ var (
 	ErrDamaged   = errors.New("ledger: damaged")
 	ErrReadOnly  = errors.New("ledger: opened to be read only")
 	ErrClosed    = errors.New("ledger: closed")
+	// ErrSummarised: the month that it is of was summarised.
+	ErrSummarised = errors.New("ledger: of a month that was summarised")
 	// ErrStop ends an iteration when its function returns it; the iteration returns nil.
 	ErrStop = errors.New("ledger: stop")
 )
@@ -42,6 +44,8 @@ func (e *Imbalance) Is(target error) bool { return target == ErrImbalance }
 type Damage struct {
 	Seq     uint64    // of the entry; 0: not that of one
 	Attempt AttemptID // the zero value: not known, or of no one
+	File    string    // or where else; Byte is -1 if it isn't known
+	Byte    int64
 	What    string
 }
 
@@ -53,6 +57,10 @@ func (d Damage) String() string {
 		return fmt.Sprintf("entry %d: %s", d.Seq, d.What)
 	case d.Attempt != AttemptID{}:
 		return fmt.Sprintf("attempt %s: %s", d.Attempt, d.What)
+	case d.File != "" && d.Byte >= 0:
+		return fmt.Sprintf("%s, byte %d: %s", d.File, d.Byte, d.What)
+	case d.File != "":
+		return fmt.Sprintf("%s: %s", d.File, d.What)
 	}
 	return d.What
 }

@@ -19,7 +19,11 @@ const (
 	prefixMeta        = 'M' // name -> value
 )
 
-var metaFormat = []byte("Mformat") // u32
+var (
+	metaFormat  = []byte("Mformat")  // u32
+	metaCut     = []byte("Mcut")     // seq u64 of the newest cut; absent: nothing was summarised
+	metaRemoved = []byte("Mremoved") // seq u64 of the last entry before it that is gone
+)
 
 const formatVersion = 1
 

@@ -50,6 +50,10 @@ type Ledger struct {
 	using   sync.WaitGroup // calls under way
 	closing chan struct{}
 
+	summarising  sync.RWMutex  // held to remove what was summarised, and to read all there is
+	cutAt        atomic.Uint64 // the last entry that was summarised
+	closedBefore atomic.Int64  // unix ms: what was accepted before may have been summarised; 0: nothing was
+
 	imbalances      atomic.Int64
 	imbalanceTokens atomic.Int64
 }

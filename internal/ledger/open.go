@@ -123,6 +123,9 @@ func (l *Ledger) openForWriting() error {
 	if err := l.checkTail(anchored, anchorErr); err != nil {
 		return err
 	}
+	if err := l.loadCut(); err != nil {
+		return err
+	}
 	return l.reanchor(slot)
 }
 
@@ -138,7 +141,11 @@ func (l *Ledger) checkTail(anchored Head, anchorErr error) error {
 		return damagedf("%d entries, and %v in %s: a lost tail can't be told from none", l.head.Seq, anchorErr, filepath.Join(l.dir, anchorName))
 	}
 	l.opts.Logger.Warn("the ledger's anchor is made anew", "was", anchorErr, "entries", l.head.Seq)
-	return l.checkChain(Head{})
+	first, err := l.chainBegin()
+	if err != nil {
+		return err
+	}
+	return l.checkChain(first)
 }
 
 // checkAnchored compares the chain with the anchor. The database may be ahead of it,
@@ -157,10 +164,12 @@ func (l *Ledger) checkAnchored(anchored Head) error {
 			return damagedf("entry %d isn't the one that was anchored", anchored.Seq)
 		}
 	}
-	from := Head{}
-	if anchored.Seq > tailEntries {
+	from, err := l.chainBegin()
+	if err != nil {
+		return err
+	}
+	if anchored.Seq > from.Seq+tailEntries {
 		from.Seq = anchored.Seq - tailEntries
-		var err error
 		if from.Hash, err = l.hashOf(from.Seq); err != nil {
 			return err
 		}

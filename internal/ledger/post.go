@@ -88,6 +88,8 @@ func (l *Ledger) draft(p *Posting) (o *op, err error) {
 			return err
 		}
 		switch next := len(d.record); {
+		case next == 0 && !p.Attempt.At.IsZero() && l.checkOpen(p.Attempt.At) != nil:
+			return l.checkOpen(p.Attempt.At)
 		case p.Revision > next:
 			return ErrRevision
 		case p.Revision == next:
@@ -288,6 +290,9 @@ func (l *Ledger) PostMiss(m Miss) (posted bool, err error) {
 			}
 			return nil, nil
 		}
+		if err := l.checkOpen(m.At); err != nil {
+			return nil, err
+		}
 		e := &entry{
 			Kind: kindMiss, Posted: time.Now().UnixMilli(), Stream: m.Stream, Provider: m.Provider, Model: m.Model,
 			Miss: &missBody{m.Orphan, m.Reason, millis(m.At)},
@@ -300,7 +305,8 @@ func (l *Ledger) PostMiss(m Miss) (posted bool, err error) {
 // PostUnexplained makes u.Amount what stands unexplained for u's provider, model,
 // tier and day. It is false if that stood. Errors as those of Post.
 func (l *Ledger) PostUnexplained(u Unexplained) (posted bool, err error) {
-	if _, err := time.Parse(time.DateOnly, u.Day); err != nil {
+	day, err := time.Parse(time.DateOnly, u.Day)
+	if err != nil {
 		return false, invalidf("day %.40q", u.Day)
 	}
 	if err := errors.Join(label("provider", u.Provider, true), label("model", u.Model, false), label("tier", u.Tier, false)); err != nil {
@@ -314,6 +320,11 @@ func (l *Ledger) PostUnexplained(u Unexplained) (posted bool, err error) {
 		there, err := l.lookUp(key)
 		if err != nil {
 			return nil, err
+		}
+		if there == nil {
+			if err := l.checkOpen(day); err != nil {
+				return nil, err
+			}
 		}
 		difference := u.Amount
 		if there != nil && there.Unexplained != nil {

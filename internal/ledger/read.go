@@ -165,7 +165,7 @@ func (l *Ledger) collect(prefix []byte) (rows []Row, err error) {
 // ErrStop. Other errors: ctx's, ErrDamaged, ErrClosed.
 func (l *Ledger) Attempts(ctx context.Context, after uint64, fn func(Row) error) error {
 	first := []byte(`{"k":"` + kindBill + `"`)
-	s := scan{prefix: []byte{prefixEntry}, from: entryKey(after + 1), values: true}
+	s := scan{prefix: []byte{prefixEntry}, from: entryKey(max(after, l.cutAt.Load()) + 1), values: true}
 	return l.each(ctx, s, func(txn *badger.Txn, key, value []byte) error {
 		_, body, ok := cutEntry(value)
 		if !ok {
@@ -201,6 +201,9 @@ func (l *Ledger) Between(ctx context.Context, from, to time.Time, fn func(Row) e
 		if err != nil {
 			return err
 		}
+		if row.Seq <= l.cutAt.Load() {
+			return nil // it was summarised, and only waits to be removed
+		}
 		return fn(row)
 	})
 }
@@ -211,6 +214,9 @@ func (l *Ledger) Misses(ctx context.Context, fn func(Miss) error) error {
 	return l.each(ctx, scan{prefix: []byte{prefixMiss}, values: true}, func(txn *badger.Txn, _, value []byte) error {
 		if len(value) != 8 {
 			return damagedf("number of a miss: %x", value)
+		}
+		if decodeSeq(value) <= l.cutAt.Load() {
+			return nil
 		}
 		e, err := readEntry(txn, binary.BigEndian.Uint64(value))
 		if err != nil {
@@ -225,6 +231,9 @@ func (l *Ledger) Unexplained(ctx context.Context, fn func(Unexplained) error) er
 	return l.each(ctx, scan{prefix: []byte{prefixUnexplained}, values: true}, func(txn *badger.Txn, _, value []byte) error {
 		if len(value) != 8 {
 			return damagedf("number of an unexplained amount: %x", value)
+		}
+		if decodeSeq(value) <= l.cutAt.Load() {
+			return nil
 		}
 		e, err := readEntry(txn, binary.BigEndian.Uint64(value))
 		if err != nil {

@@ -1,13 +1,15 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/recoup-gateway/recoup/internal/badgerfile"
 )
 
 // OpenReadOnly opens the ledger in dir to be read and verified, and changes nothing
@@ -55,7 +57,10 @@ func (l *Ledger) openForReading(db string) error {
 	if err := l.checkFormat(false); err != nil {
 		return err
 	}
-	return l.load()
+	if err := l.load(); err != nil {
+		return err
+	}
+	return l.readCut()
 }
 
 // openCopy opens a copy of the database, which Badger may mend.
@@ -65,50 +70,16 @@ func (l *Ledger) openCopy(db string) error {
 		return fmt.Errorf("copy to read: %w", err)
 	}
 	l.cleanUp = func() error { return os.RemoveAll(dir) }
-	entries, err := os.ReadDir(db)
-	if err != nil {
-		return fmt.Errorf("copy to read: %w", err)
+	if err := badgerfile.CheckRoom(db, dir); err != nil {
+		return err
 	}
-	for _, e := range entries {
-		if e.Name() == "LOCK" || !e.Type().IsRegular() {
-			continue
-		}
-		if err := copySparse(filepath.Join(db, e.Name()), filepath.Join(dir, e.Name())); err != nil {
-			return fmt.Errorf("copy to read: %w", err)
-		}
+	snapshot, err := badgerfile.Copy(context.Background(), db, dir, false)
+	if err == nil {
+		err = snapshot.Closed
+	}
+	if err != nil {
+		return fileError(err)
 	}
 	l.db, err = badger.Open(l.badgerOptions(dir).WithSyncWrites(false))
 	return err
-}
-
-// copySparse copies a file, but for blocks of zeros: Badger's files are mostly
-// those.
-func copySparse(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	block, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
-	size := int64(0)
-	for {
-		n, err := io.ReadFull(in, block)
-		if n > 0 && string(block[:n]) != string(zeros[:n]) {
-			if _, err := out.WriteAt(block[:n], size); err != nil {
-				return errors.Join(err, out.Close())
-			}
-		}
-		size += int64(n)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			break
-		}
-		if err != nil {
-			return errors.Join(err, out.Close())
-		}
-	}
-	return errors.Join(out.Truncate(size), out.Close())
 }

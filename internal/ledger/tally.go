@@ -76,13 +76,16 @@ func counter(family byte, count int64, amount pricing.Picodollars, labels ...str
 	return delta{string([]byte{prefixCounter, family}) + strings.Join(labels, "\x00"), count, amount}
 }
 
+func balanceKey(provider, model, account string, kind token.Kind) string {
+	return string([]byte{prefixBalance}) + strings.Join([]string{provider, model, account, string(kind)}, "\x00")
+}
+
 // balanceDeltas is what an entry does to the balances.
 func balanceDeltas(e *entry) []delta {
 	deltas := make([]delta, 0, len(e.Lines)+len(e.Memo)+8)
 	for _, lines := range [][]amountOn{e.Lines, e.Memo} {
 		for _, l := range lines {
-			key := string([]byte{prefixBalance}) + strings.Join([]string{e.Provider, e.Model, l.Account, string(l.Kind)}, "\x00")
-			deltas = append(deltas, delta{key, l.Tokens, pricing.Picodollars(l.Amount)})
+			deltas = append(deltas, delta{balanceKey(e.Provider, e.Model, l.Account, l.Kind), l.Tokens, pricing.Picodollars(l.Amount)})
 		}
 	}
 	return deltas

@@ -21,6 +21,8 @@ type Report struct {
 	Pending  uint64 // attempts without outcomes
 	Revised  uint64 // attempts with a revision beyond 0
 	Damages  uint64
+
+	Summarised uint64 // attempts of which only the sums of their months remain
 }
 
 // Verify reads the books again, as they are at one moment, and checks that entries
@@ -38,6 +40,8 @@ func (l *Ledger) Verify(ctx context.Context, report func(Damage)) (Report, error
 		return v.r, err
 	}
 	defer l.leave()
+	l.summarising.RLock()
+	defer l.summarising.RUnlock()
 	// The anchor first: what it names was committed before.
 	anchored, noAnchor := l.anchored, l.noAnchor
 	if !l.readOnly {
@@ -47,7 +51,7 @@ func (l *Ledger) Verify(ctx context.Context, report func(Damage)) (Report, error
 	err := l.db.View(func(txn *badger.Txn) error {
 		v.txn = txn
 		v.interrupted = func() error { return l.interrupted(ctx) }
-		for _, step := range []func() error{v.entries, v.attempts, v.indexes, v.tallies} {
+		for _, step := range []func() error{v.begin, v.entries, v.attempts, v.indexes, v.tallies} {
 			if err := step(); err != nil {
 				return err
 			}
@@ -82,12 +86,15 @@ func (l *Ledger) interrupted(ctx context.Context) error {
 // verifier is one run of Verify.
 type verifier struct {
 	txn         *badger.Txn
+	base        base // where the chain begins that is there
 	report      func(Damage)
 	interrupted func() error
 	r           Report
 
 	id          AttemptID // of record
 	record      record
+	newest      uint64            // cut that was met
+	left        bool              // not all that was summarised is gone yet
 	recent      [4]numbered       // entries read, by number modulo 4
 	totals      sums              // as they follow from the entries
 	ofAttempts  uint64            // entries that records should name
@@ -118,7 +125,8 @@ func (v *verifier) wrong(seq uint64, e *entry, format string, args ...any) {
 
 // entries goes through the chain.
 func (v *verifier) entries() error {
-	err := eachIn(v.txn, scan{prefix: []byte{prefixEntry}, values: true}, func(key, value []byte) error {
+	s := scan{prefix: []byte{prefixEntry}, from: entryKey(v.base.Seq + 1), values: true}
+	err := eachIn(v.txn, s, func(key, value []byte) error {
 		if err := v.interrupted(); err != nil {
 			return err
 		}
@@ -130,6 +138,9 @@ func (v *verifier) entries() error {
 	})
 	if err != nil {
 		return err
+	}
+	if v.newest != v.base.cut {
+		v.wrong(v.newest, nil, "is the newest cut, and another is in force: %d", v.base.cut)
 	}
 	if head, anchor := v.r.Head, v.r.Anchor; head.Seq < anchor.Seq {
 		v.wrong(head.Seq+1, nil, "%d entries at the end are lost: the anchor is at entry %d", anchor.Seq-head.Seq, anchor.Seq)
@@ -184,6 +195,11 @@ func (v *verifier) content(seq uint64, e *entry) error {
 	case kindUnexplained:
 		u := e.unexplained()
 		v.unexplained[string(textKey(prefixUnexplained, u.Provider, u.Model, u.Tier, u.Day))] = seq
+	case kindSummary:
+		return nil // those that count were read in the beginning
+	case kindCut:
+		v.newest = seq
+		return nil
 	default:
 		v.wrong(seq, e, "kind %q", e.Kind)
 		return nil

@@ -20,6 +20,9 @@ func (v *verifier) attempts() error {
 			v.damage(Damage{Attempt: id, What: err.Error()})
 			return
 		}
+		if v.gone(r[0].bill) {
+			return
+		}
 		named += r.entries()
 		last := r[len(r)-1]
 		for n, at := range r {
@@ -54,12 +57,29 @@ func (v *verifier) indexes() error {
 		{"misses", prefixMiss, v.misses},
 	} {
 		var n uint64
-		if err := v.scan(scan{prefix: []byte{index.prefix}}, func(_, _ []byte) { n++ }); err != nil {
+		err := v.scan(scan{prefix: []byte{index.prefix}, values: v.left}, func(key, value []byte) {
+			if !v.left || !v.goneBy(index.prefix, key, value) {
+				n++
+			}
+		})
+		if err != nil {
 			return err
 		}
 		v.expectCount(index.what, index.want, n)
 	}
 	return v.unexplainedIndex()
+}
+
+// gone: the entry was summarised, and only waits to be removed.
+func (v *verifier) gone(seq uint64) bool { return seq != 0 && seq <= v.base.Seq }
+
+// goneBy is gone of the entry that a key of an index leads to.
+func (v *verifier) goneBy(prefix byte, key, value []byte) bool {
+	if prefix == prefixMiss {
+		return len(value) == 8 && v.gone(decodeSeq(value))
+	}
+	r, err := readRecord(v.txn, cutAttempt(key))
+	return err == nil && len(r) > 0 && v.gone(r[0].bill)
 }
 
 func (v *verifier) expectCount(what string, entries, index uint64) {
@@ -72,7 +92,7 @@ func (v *verifier) expectCount(what string, entries, index uint64) {
 func (v *verifier) unexplainedIndex() error {
 	stored := map[string]uint64{}
 	err := v.scan(scan{prefix: []byte{prefixUnexplained}, values: true}, func(key, value []byte) {
-		if len(value) == 8 {
+		if len(value) == 8 && !v.gone(decodeSeq(value)) {
 			stored[string(key)] = binary.BigEndian.Uint64(value)
 		}
 	})

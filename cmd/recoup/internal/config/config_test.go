@@ -79,6 +79,7 @@ var samples = map[string][3]string{
 	"data_dir":              {"/a", "/b", "c d"},
 	"min_free":              {"1KiB", "2MiB", "3"},
 	"retention":             {"16m", "17m30s", "18h"},
+	"ledger_retention":      {"744h", "800h", "9000h"},
 	"orphan_grace":          {"1s", "2s", "3s"},
 	"first_event_grace":     {"1ms", "2s", "0s"},
 	"max_orphans":           {"1", "2", "3"},

@@ -51,6 +51,8 @@ var keys = []key{
 		"Free space in data_dir below which new streams are refused; below half of it running ones are stopped"},
 	{"retention", duration(time.Second, func(s *Settings) *time.Duration { return &s.Retention }), true,
 		"How long a stream can be resumed after its end"},
+	{"ledger_retention", duration(31*24*time.Hour, func(s *Settings) *time.Duration { return &s.LedgerRetention }), true,
+		"How long the books keep each attempt. Months that ended longer ago are summarised, by provider, model and tags; totals and metrics stay as they were"},
 	{"resume", choice(func(s *Settings) *gateway.Resume { return &s.Gateway.Resume }, gateway.ResumeMarked, gateway.ResumeAuto, gateway.ResumeOff), true,
 		"Which calls can be resumed: marked, by stream id or Idempotency-Key, and equal calls that an SDK marks as its retry or that say Recoup-Resume: auto; " +
 			"auto, also any equal call; off, none"},
@@ -99,7 +101,7 @@ var keys = []key{
 
 // later are keys of the design that this version doesn't have. Whoever sets
 // one expects it to work.
-var later = map[string]bool{"ledger_retention": true, "prices": true}
+var later = map[string]bool{"prices": true}
 
 func keyNames() []string {
 	names := make([]string, len(keys))

@@ -20,12 +20,9 @@ const (
 func (l *loading) readSecrets() {
 	s := l.settings
 	if s.EncryptionKeyFile != "" {
-		data, err := readSmall(s.EncryptionKeyFile)
-		if err == nil {
-			s.EncryptionKey, err = decodeKey(data)
-		}
-		if err != nil {
-			l.refuse("encryption_key_file", fmt.Sprintf("%v: want a file with 32 bytes, raw or as hex or base64", describe(s.EncryptionKeyFile, err)))
+		var err error
+		if s.EncryptionKey, err = ReadKey(s.EncryptionKeyFile); err != nil {
+			l.refuse("encryption_key_file", err.Error())
 		}
 	}
 	if s.AdminTokenFile != "" {
@@ -92,4 +89,16 @@ func decodeKey(data []byte) ([]byte, error) {
 
 func printable(token string) bool {
 	return !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// ReadKey reads a file that holds the key that encrypts the stream log.
+func ReadKey(path string) ([]byte, error) {
+	data, err := readSmall(path)
+	if err == nil {
+		data, err = decodeKey(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: want a file with 32 bytes, raw or as hex or base64", describe(path, err))
+	}
+	return data, nil
 }

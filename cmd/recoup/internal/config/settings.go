@@ -21,6 +21,8 @@ type Settings struct {
 	MinFree    int64 // bytes
 	Retention  time.Duration
 
+	LedgerRetention time.Duration
+
 	EncryptionKeyFile string
 	EncryptionKey     []byte // 32 bytes, or none
 	AdminTokenFile    string
@@ -41,11 +43,14 @@ type Settings struct {
 // defaults are the settings without any file, variable and flag.
 func defaults() *Settings {
 	s := &Settings{
-		Listen:       "127.0.0.1:8484",
-		AdminListen:  "127.0.0.1:8485",
-		DataDir:      "./recoup-data",
-		MinFree:      512 << 20,
-		Retention:    15 * time.Minute,
+		Listen:      "127.0.0.1:8484",
+		AdminListen: "127.0.0.1:8485",
+		DataDir:     "./recoup-data",
+		MinFree:     512 << 20,
+		Retention:   15 * time.Minute,
+
+		LedgerRetention: 400 * 24 * time.Hour,
+
 		DrainTimeout: 30 * time.Second,
 		LogLevel:     slog.LevelInfo,
 		LogFormat:    "text",
