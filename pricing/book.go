@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"crypto/sha256"
 	_ "embed"
 	"fmt"
 	"maps"
@@ -38,8 +39,12 @@ type Query struct {
 // Book is a set of dated prices. It doesn't change, so it can be used concurrently.
 type Book struct {
 	version  string
+	overlays [sha256.Size]byte // hash of what was laid over; zero: nothing
+	layers   int
+	warnings []string
 	rows     []Row
 	byName   map[string]catalogue // of each provider
+	lists    map[string]bool      // providers of which the lowest layer has all models
 	anywhere catalogue            // for gateway providers that the book doesn't know by name
 	prefixes map[string]bool      // what may stand before a model's id, up to a slash
 }
@@ -65,7 +70,8 @@ var Embedded = sync.OnceValue(func() *Book {
 	return b
 })
 
-// Version names the book's content: the day of its newest price and a hash.
+// Version names the book's content: the day of its newest price and a hash; where
+// overlays were laid over it, a plus and the hash of these follow.
 func (b *Book) Version() string { return b.version }
 
 // Rates returns what an attempt is billed at, or why that isn't known. With a reason,
