@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"testing"
 
@@ -190,5 +191,52 @@ func TestCostChangesNothing(t *testing.T) {
 	}
 	if !maps.Equal(before, rates.PerToken) {
 		t.Errorf("%v became %v", before, rates.PerToken)
+	}
+}
+
+// Each token of a usage is on one line, whatever its kind: none is charged twice,
+// once as cached and once as fresh, and none is left out.
+func TestCostChargesEachTokenOnce(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 42))
+	for range 20_000 {
+		rates := Rates{PerToken: map[token.Kind]Rate{}}
+		for _, kind := range kinds {
+			if kind == token.Input || kind == token.Output || r.IntN(2) == 0 {
+				rates.PerToken[kind] = Rate(r.Int64N(1_000_000_000))
+			}
+		}
+		some := func(most int64) int64 { return r.Int64N(most + 1) }
+		u := token.Usage{
+			Input: token.Known(some(1 << 20)), CacheRead: token.Known(some(1 << 20)), CacheWrite5m: token.Known(some(1 << 16)),
+			CacheWrite1h: token.Known(some(1 << 16)), Output: token.Known(some(1 << 20)),
+		}
+		u.AudioIn = token.Known(some(u.Input.Or(0)))
+		u.Reasoning = token.Known(some(u.Output.Or(0)))
+		u.AudioOut = token.Known(some(u.Output.Or(0) - u.Reasoning.Or(0)))
+		bill, err := rates.Cost(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var input, output int64
+		var sum Picodollars
+		lines := map[token.Kind]bool{}
+		for _, l := range bill.Lines {
+			if rate, _ := rates.Of(l.Kind); lines[l.Kind] || l.Rate != rate || l.Amount != Picodollars(l.Rate)*Picodollars(l.Quantity) {
+				t.Fatalf("%+v of %+v", l, bill)
+			}
+			lines[l.Kind] = true
+			sum += l.Amount
+			if l.Kind.IsOutput() {
+				output += l.Quantity
+			} else {
+				input += l.Quantity
+			}
+		}
+		if len(bill.Unpriced) > 0 {
+			continue // what has no rate has no line
+		}
+		if total, err := bill.Total(); err != nil || total != sum || input != u.InputTotal().Or(0) || output != u.Output.Or(0) {
+			t.Fatalf("%+v: %d input, %d output, %v (%v) for %+v", bill, input, output, total, err, u)
+		}
 	}
 }

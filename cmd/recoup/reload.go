@@ -35,6 +35,7 @@ func (r *reloader) reload() {
 		r.logger.Error("the new configuration is refused, the old one goes on", "problem", err)
 		return
 	}
+	r.server.gateway.SetPrices(next.Prices)
 	r.server.log.SetRetention(next.Retention)
 	changed, _ := config.Changes(r.current, next)
 	_, restart := config.Changes(r.started, next)

@@ -244,7 +244,7 @@ func (s *Settler) rates(r *reading, f *books.Facts) (pricing.Rates, pricing.Reas
 			q.InputTokens += n
 		}
 	}
-	return s.book.Rates(q)
+	return s.book.Load().Rates(q)
 }
 
 // read reads a stream's history, and finds the model in the price book.
@@ -253,8 +253,8 @@ func (s *Settler) read(l *streamlog.Stream) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := s.book.Resolve(r.header.Provider, r.model()); !ok {
-		if _, ok := s.book.Resolve(r.header.Provider, r.header.Model); ok {
+	if _, ok := s.book.Load().Resolve(r.header.Provider, r.model()); !ok {
+		if _, ok := s.book.Load().Resolve(r.header.Provider, r.header.Model); ok {
 			r.asked = true // some answer with a name of their own
 		}
 	}

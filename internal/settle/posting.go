@@ -83,7 +83,7 @@ func (s *Settler) attempt(r *reading) ledger.Attempt {
 // Label is what a model is called in accounts and metrics: its id in the price
 // book, else "other", so that their number is bounded.
 func (s *Settler) Label(provider, model string) string {
-	if id, ok := s.book.Resolve(provider, model); ok {
+	if id, ok := s.book.Load().Resolve(provider, model); ok {
 		return id
 	}
 	return Other

@@ -22,12 +22,9 @@ recoup.yaml:1: unknown key "data-dir": did you mean "data_dir"?
     1 | data-dir: x
       | ^
 `},
-	{"keys of later versions", sources{file: "ledger_retention: 9600h\nprices: [negotiated.yaml]\n"}, `
+	{"keys of later versions", sources{file: "ledger_retention: 9600h\n"}, `
 recoup.yaml:1: "ledger_retention": this version has no such key
     1 | ledger_retention: 9600h
-      | ^
-recoup.yaml:2: "prices": this version has no such key
-    2 | prices: [negotiated.yaml]
       | ^
 `},
 	{"resume and principal", sources{file: "resume: never\nprincipal: X-Agent\n", env: []string{"RECOUP_PRINCIPAL=header:"}, args: []string{"--principal=header:a b"}}, `
