@@ -147,3 +147,23 @@ func (b *Book) Models(provider string) []string {
 func (b *Book) Rows(provider string) []Row {
 	return slices.DeleteFunc(slices.Clone(b.rows), func(r Row) bool { return provider != "" && r.Provider != provider })
 }
+
+// At is the row of a model that counts at t, as was known at known; zero: as is known
+// now. The model may be any id of it.
+func (b *Book) At(provider, id string, t, known time.Time) (Row, bool) {
+	m := b.lookup(provider, id)
+	if m == nil {
+		return Row{}, false
+	}
+	row := m.at(t, known)
+	if row == nil {
+		return Row{}, false
+	}
+	return *row, true
+}
+
+// Is says if two rows, of one book, are the same.
+func (r *Row) Is(other *Row) bool {
+	return r.Provider == other.Provider && r.Model == other.Model && r.layer == other.layer && r.Origin == other.Origin && r.below == other.below &&
+		r.From.Equal(other.From) && r.To.Equal(other.To) && r.KnownFrom.Equal(other.KnownFrom) && r.Hours == other.Hours
+}

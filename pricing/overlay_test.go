@@ -113,6 +113,13 @@ func TestOverlayOfLittle(t *testing.T) {
 	}
 }
 
+// Beyond a threshold without rates nothing is guessed.
+func TestOverlayWithoutLongRates(t *testing.T) {
+	b := over(t, "prices:\n- {provider: p, model: m, rates: {input: 4, output: 24}, long: {above: 1000}}\n")
+	priced(t, b, Query{Provider: "p", Model: "m", InputTokens: 1000}, anyDay, "input", "4")
+	unpriced(t, b, Query{Provider: "p", Model: "m", InputTokens: 1001}, anyDay, UnpricedTier)
+}
+
 func TestOverlayOfAnotherProvider(t *testing.T) {
 	b := over(t, `
 prices:
@@ -218,7 +225,7 @@ func TestOverlayRefuses(t *testing.T) {
 		"both":                   {line("discount: 0.5\n  " + ok), "p.yaml:8: the item has a discount and rates: want one of them"},
 		"an uplift":              {line("regional_uplift: 0.9\n  " + ok), "p.yaml:7: regional_uplift: \"0.9\" is no factor"},
 		"a long tier, no above":  {line("long: {input: 2, output: 3}\n  " + ok), "p.yaml:7: long: want above"},
-		"above, no long tier":    {line("long: {above: 9}\n  " + ok), "p.yaml:7: long: want input and output at least"},
+		"half a long tier":       {line("long: {above: 9, input: 4}\n  " + ok), "p.yaml:7: long: want input and output at least"},
 		"above nothing":          {line("long: {above: -9, input: 2, output: 3}\n  " + ok), `p.yaml:7: long.above: "-9": want input tokens`},
 		"a misspelt key":         {line("vaild_from: 2026-10-01\n  " + ok), `p.yaml:7: unknown key "vaild_from": want one of provider, model,`},
 		"the same key twice":     {line(ok + "\n  " + ok), `p.yaml:8: mapping key "rates" already defined at [7:3]`},

@@ -182,6 +182,9 @@ var kinds = []token.Kind{
 	token.Input, token.CacheRead, token.CacheWrite5m, token.CacheWrite1h, token.Output, token.Reasoning, token.AudioIn, token.AudioOut,
 }
 
+// Kinds are the kinds of tokens that rates may be of, input first.
+func Kinds() []token.Kind { return slices.Clone(kinds) }
+
 func kindNames() string {
 	names := make([]string, len(kinds))
 	for i, k := range kinds {
@@ -290,9 +293,12 @@ func (i *itemReader) finishRates() {
 		i.problem(i.first, "%s has no rates: want rates with input and output at least, or a discount", e.row.Model)
 		return
 	}
-	if long := e.row.Long.PerToken; (long != nil) != (e.row.LongAbove > 0) {
-		i.problem(i.at["long"], "long: want above, the number of input tokens, and the rates beyond it")
+	if i.at["long"] != nil && e.row.LongAbove == 0 {
+		i.problem(i.at["long"], "long: want above, the number of input tokens, and the rates beyond it; without rates these are unpriced")
 		return
+	}
+	if len(e.row.Long.PerToken) == 0 {
+		e.row.Long.PerToken = nil
 	}
 	for _, t := range tiers {
 		rates := e.row.tier(t).PerToken

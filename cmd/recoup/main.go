@@ -104,7 +104,7 @@ func (p *program) rootCommand() *cobra.Command {
 		newBenchCommand(),
 		newDashboardsCommand(),
 		newDemoCommand(),
-		newPricesCommand(),
+		p.pricesCommand(),
 		newSimulateCommand(),
 	)
 	return root

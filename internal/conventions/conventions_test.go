@@ -123,6 +123,8 @@ var rules = []rule{
 	{importer: "internal/simulator/...", why: "it is an independent witness"},
 	{importer: "gateway/dialect", only: []string{"internal/token"}, why: "it is pure"},
 	{importer: "pricing", only: []string{"internal/token"}, why: "it is pure"},
+	{importer: "pricing/litellm", only: []string{"pricing", "internal/token"}, why: "it is pure"},
+	{imported: "pricing/litellm", by: []string{"cmd/..."}, why: "nothing that prices an answer depends on another's table"},
 	{importer: "internal/token", why: "it is a leaf"},
 	{importer: "internal/badgerfile", why: "it is a leaf"},
 	{imported: "internal/badgerfile", by: []string{"internal/streamlog/...", "internal/ledger/..."}, why: "others have no database"},
