@@ -214,6 +214,9 @@ func (g *Gateway) SetPrices(book *pricing.Book) {
 	}
 }
 
+// Prices is the book that answers are priced by.
+func (g *Gateway) Prices() *pricing.Book { return g.prices.Load() }
+
 func (g *Gateway) cfg() *Config { return g.config.Load() }
 
 // Drain refuses new calls, waits until no provider is answering any more and no

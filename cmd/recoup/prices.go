@@ -63,7 +63,7 @@ its prices with their sources. MODEL may be any id of it that requests may have.
 	f.filters(list)
 	f.filters(show)
 	list.Flags().StringVar(&f.status, "status", "", "only prices of this status: list, promo, negotiated, placeholder")
-	c.AddCommand(list, show, f.diffCommand(), f.lintCommand(), f.importCommand())
+	c.AddCommand(list, show, f.diffCommand(), f.lintCommand(), f.importCommand(), p.repriceCommand(f))
 	return c
 }
 

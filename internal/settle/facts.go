@@ -34,6 +34,10 @@ type Evidence struct {
 	Factor   float64       `json:"factor,omitempty"`   // reported per counted token, where that was used
 	Samples  int64         `json:"samples,omitempty"`  // answers that it was learnt from
 
+	// Listed are the rates by which the attempt was posted first, if those of the
+	// history came later: what they make a difference of is price variance.
+	Listed *pricing.Rates `json:"listed,omitzero"`
+
 	shown bool // the reasoning, so none of it is hidden
 }
 

@@ -22,6 +22,9 @@ func (e *Evidence) Posting(b books.Books) (ledger.Posting, error) {
 	for _, line := range b.Input {
 		bill.Input = append(bill.Input, ledger.Line{Kind: line.Kind, Tokens: line.Tokens, Amount: line.Amount})
 	}
+	if err := e.vary(bill); err != nil {
+		return ledger.Posting{}, err
+	}
 	p := ledger.Posting{Bill: bill}
 	if b.Settled {
 		p.Outcomes = outcomes(b)
