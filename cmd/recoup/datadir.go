@@ -1,10 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
+
+	"github.com/recoup-gateway/recoup/internal/ledger"
 )
 
 // hasLedger refuses a directory that has no books, before anything would make some.
@@ -18,4 +23,18 @@ func hasLedger(dir string) error {
 // quiet is a logger for what a command opens: only what matters to who runs it.
 func (p *program) quiet() *slog.Logger {
 	return slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+}
+
+// openForReading opens the books in a directory, whoever has them: in use, or where
+// nothing can be written, it reads a copy.
+func (p *program) openForReading(dir string) (*ledger.Ledger, error) {
+	if err := hasLedger(dir); err != nil {
+		return nil, err
+	}
+	o := ledger.Options{Logger: p.quiet()}
+	books, err := ledger.OpenReadOnly(dir, o)
+	if errors.Is(err, ledger.ErrLocked) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		books, err = ledger.OpenSnapshot(dir, o)
+	}
+	return books, err
 }

@@ -100,6 +100,7 @@ func (p *program) rootCommand() *cobra.Command {
 		p.streamsCommand(),
 		p.keysCommand(),
 		p.doctorCommand(),
+		p.exportCommand(),
 		versionCommand(),
 		newBenchCommand(),
 		newDashboardsCommand(),

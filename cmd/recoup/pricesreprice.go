@@ -86,14 +86,14 @@ func (f *repriceFlags) offline(c *cobra.Command, p *program, req reprice.Request
 	if err != nil {
 		return result, err
 	}
-	open := ledger.OpenReadOnly
-	if req.Post {
-		open = ledger.Open
-	}
 	if err := hasLedger(f.dataDir); err != nil {
 		return result, err
 	}
-	books, err := open(f.dataDir, ledger.Options{Logger: p.quiet()})
+	open := p.openForReading
+	if req.Post {
+		open = func(dir string) (*ledger.Ledger, error) { return ledger.Open(dir, ledger.Options{Logger: p.quiet()}) }
+	}
+	books, err := open(f.dataDir)
 	if err != nil {
 		return result, err
 	}

@@ -134,6 +134,8 @@ var rules = []rule{
 	{importer: "internal/books", only: []string{"pricing", "internal/token"}, why: "it is pure"},
 	{importer: "internal/settle", only: []string{"gateway/dialect", "internal/books", "internal/ledger", "internal/streamlog", "internal/token", "pricing"}, why: "it stands between the log and the ledger"},
 	{importer: "internal/audit", only: []string{"gateway/dialect", "internal/books", "internal/ledger", "internal/settle", "internal/streamlog", "internal/token", "pricing"}, why: "it reads, and asks the ledger to post"},
+	{importer: "internal/export", only: []string{"internal/ledger", "internal/settle", "internal/token", "pricing"}, why: "it reads"},
+	{imported: "internal/export", by: []string{"cmd/..."}, why: "nothing that runs a call depends on reports"},
 	{importer: "internal/reprice", only: []string{"internal/ledger", "internal/settle", "pricing"}, why: "it reads, and asks the ledger to post"},
 	{imported: "internal/reprice", by: []string{"cmd/..."}, why: "the books never change by themselves"},
 	{imported: "internal/audit", by: []string{"cmd/..."}, why: "nothing that runs a call depends on reports"},

@@ -34,12 +34,13 @@ func (e *Evidence) vary(bill *ledger.Bill) error {
 // Query asks a book for the rates of an attempt that was posted, and Rates are those
 // it was posted by.
 func Query(row ledger.Row) (q pricing.Query, posted pricing.Rates, err error) {
-	var e Evidence
-	if err := e.decode(row.Current.Evidence); err != nil {
-		return q, posted, err
-	}
-	posted = e.History.Rates
-	q = pricing.Query{Provider: row.Provider, Model: row.Model, At: row.At, ServiceTier: row.ServiceTier, Regional: posted.Regional}
+	of, err := PricedBy(row.Current.Evidence)
+	return QueryOf(row, of.Rates, row.Current.Bill), of.Rates, err
+}
+
+// QueryOf asks a book for other rates of an attempt that was posted by some.
+func QueryOf(row ledger.Row, posted pricing.Rates, bill ledger.Bill) pricing.Query {
+	q := pricing.Query{Provider: row.Provider, Model: row.Model, At: row.At, ServiceTier: row.ServiceTier, Regional: posted.Regional}
 	if row.Model == Other {
 		q.Model = row.AskedModel
 	}
@@ -53,12 +54,12 @@ func Query(row ledger.Row) (q pricing.Query, posted pricing.Rates, err error) {
 			q.ServiceTier = "fast" // what its priority tier is called there
 		}
 	}
-	for kind, n := range e.History.Input {
-		if !kind.IsTool() {
-			q.InputTokens += n
+	for _, l := range bill.Input {
+		if !l.Kind.IsTool() {
+			q.InputTokens += l.Tokens
 		}
 	}
-	return q, posted, nil
+	return q
 }
 
 // Reprice is the posting that makes an attempt cost what it costs by other rates, as
