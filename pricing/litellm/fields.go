@@ -94,8 +94,8 @@ func decimal(number string) (*big.Rat, bool) {
 	if err != nil || len(number) > 40 || value < 0 || value > 1 || value > 0 && value < 1e-15 || strings.ContainsAny(number, "xX_pP") {
 		return nil, false
 	}
-	if value == 0 {
-		return new(big.Rat), true
+	if mantissa, _, _ := strings.Cut(strings.ToLower(number), "e"); value == 0 {
+		return new(big.Rat), !strings.ContainsAny(mantissa, "123456789") // else it is only too small for a float
 	}
 	return new(big.Rat).SetString(number)
 }
