@@ -285,3 +285,40 @@ func TestOverlayOfTheLargestSize(t *testing.T) {
 	b := over(t, text.String())
 	priced(t, b, Query{Provider: fmt.Sprintf("p%d", (n-1)%7), Model: fmt.Sprintf("m%d", n-1)}, anyDay, "input", fmt.Sprint(n-1))
 }
+
+// Whatever the file is, it is read or refused with its line; what is read holds
+// together.
+func FuzzOverlay(f *testing.F) {
+	f.Add([]byte(negotiated))
+	f.Add([]byte("prices:\n- {provider: openai, model: \"*\", discount: 0.85, valid_from: 2026-10}\n"))
+	f.Add([]byte("prices:\n- {provider: p, model: m, aliases: [a, b], rates: {input: 1, output: 2}, time_of_day: peak 01:00-04:00 UTC Mon-Fri, status: promo}\n"))
+	f.Add([]byte("prices:\n- &a {provider: p}\n- *a\n- ? [x]\n  : 5\n--- |\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		o, err := ParseOverlay("p.yaml", data)
+		var b *Book
+		if err == nil {
+			b, err = Embedded().Over(o)
+		}
+		if err != nil {
+			refused := (*OverlayError)(nil)
+			if !errors.As(err, &refused) || len(refused.Problems) == 0 || !strings.HasPrefix(err.Error(), "p.yaml:") {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		for _, row := range b.Rows("") {
+			if row.Origin.File == "" {
+				continue
+			}
+			if row.Origin.Line < 1 || !row.Standard.Known() {
+				t.Fatalf("%+v", row)
+			}
+			rates, reason := b.Rates(Query{Provider: row.Provider, Model: row.Model, At: at(t, anyDay)})
+			if reason == "" {
+				if _, err := rates.Cost(token.Usage{Input: token.Known(10), Output: token.Known(10)}); err != nil && !errors.Is(err, ErrOverflow) {
+					t.Fatalf("%v", err)
+				}
+			}
+		}
+	})
+}

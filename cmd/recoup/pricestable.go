@@ -103,7 +103,7 @@ func writePrices(w io.Writer, version string, rows []pricing.Row, details bool) 
 		if r.Status != pricing.List {
 			footnotes++
 			status = fmt.Sprintf("%s [%d]", r.Status, footnotes)
-			fmt.Fprintf(&notes, "[%d] %s, %s: %s\n", footnotes, r.Model, r.Status, r.Notes)
+			fmt.Fprintf(&notes, "[%d] %s, %s: %s\n", footnotes, r.Model, r.Status, cmp.Or(r.Notes, r.Source, "from "+r.Origin.String()))
 		}
 		t.AppendRows(tableRows(r, status))
 	}
