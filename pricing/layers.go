@@ -124,7 +124,11 @@ func (b *Book) catalogues(provider string) []catalogue {
 // something else.
 func (l *laying) stated(e *entry, below *model) (Row, error) {
 	row := e.row
-	row.Standard.PerToken = withTools(row.Standard.PerToken, e.tools)
+	tools := e.tools
+	if below != nil {
+		tools = below.toolsAlso(&row, tools)
+	}
+	row.Standard.PerToken = withTools(row.Standard.PerToken, tools)
 	var missing []string
 	if below != nil {
 		missing = row.unstateFrom(below)
@@ -134,7 +138,7 @@ func (l *laying) stated(e *entry, below *model) (Row, error) {
 	}
 	for _, t := range tiers[1:] {
 		if rates := row.tier(t).PerToken; rates != nil {
-			rates = withTools(rates, e.tools)
+			rates = withTools(rates, tools)
 			if err := complete(t, rates, row.Standard.PerToken); err != nil {
 				return row, l.overlay.at(e, "%v", err)
 			}
@@ -146,6 +150,27 @@ func (l *laying) stated(e *entry, below *model) (Row, error) {
 	}
 	row.makeOf(below)
 	return row, nil
+}
+
+// toolsAlso are the tools that a row states, and those that it doesn't at what they
+// cost below: a price for tokens says nothing of them.
+func (m *model) toolsAlso(r *Row, stated map[string]Rate) map[string]Rate {
+	all := maps.Clone(stated)
+	if all == nil {
+		all = map[string]Rate{}
+	}
+	for _, b := range m.rows {
+		if !r.meets(b) {
+			continue
+		}
+		for kind, rate := range b.Standard.PerToken {
+			name, isTool := kind.ToolName()
+			if _, ok := all[name]; isTool && !ok {
+				all[name] = rate
+			}
+		}
+	}
+	return all
 }
 
 // makeOf notes whose model it is that a provider of another name sells.

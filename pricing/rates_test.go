@@ -37,7 +37,10 @@ func TestOf(t *testing.T) {
 		{"anthropic", "claude-opus-5-5", "", token.CacheWrite1h, "8"},
 		{"openai", "gpt-5.5", "", token.AudioIn, ""},
 		{"openai", "gpt-5.5", "", token.AudioOut, ""},
-		{"openai", "gpt-5.5", "", token.Tool("web_search"), ""},
+		{"openai", "gpt-5.5", "", token.Tool("web_search"), "10000"}, // $0.01 a use
+		{"openai", "gpt-5.5", "flex", token.Tool("web_search"), "10000"},
+		{"openai", "gpt-4.1", "", token.Tool("web_search"), "25000"},
+		{"openai", "gpt-5.5", "", token.Tool("file_search"), ""},
 		{"openai", "gpt-5.5", "batch", token.CacheRead, "0.5"}, // the standard one: no more than that
 		{"openai", "gpt-4o", "batch", token.CacheRead, "1.25"},
 		{"openai", "gpt-5.5", "priority", token.CacheRead, "1.25"},
@@ -98,7 +101,7 @@ func TestRatesJSON(t *testing.T) {
 	}
 	data, err := json.Marshal(ratesOf(t, "anthropic", "claude-opus-5-5", "fast"))
 	want := `{"version":"` + Embedded().Version() + `","provider":"anthropic","model":"claude-opus-5-5","status":"list","tier":"priority",` +
-		`"rates":{"cache_read":"","cache_write_1h":"","cache_write_5m":"","input":"8","output":"40"}}`
+		`"rates":{"cache_read":"","cache_write_1h":"","cache_write_5m":"","input":"8","output":"40","tool:web_search":"10000"}}`
 	if err != nil || string(data) != want {
 		t.Errorf("%s, %v\nwant %s", data, err, want)
 	}
@@ -122,7 +125,7 @@ func TestCost(t *testing.T) {
 		{"10: of a placeholder", "openai", "gpt-5.5-mini", token.Usage{Output: k(600)}, "0", "0.0012", ""},
 		{"a retry's input", "openai", "gpt-5.5", token.Usage{Input: k(80), CacheRead: k(1920)}, "0.00136", "0", ""},
 		{"Anthropic", "anthropic", "claude-opus-5-5", token.Usage{Input: k(100), CacheRead: k(1000), CacheWrite5m: k(200), CacheWrite1h: k(300), Output: k(50)}, "0.004", "0.001", ""},
-		{"tools and audio", "openai", "gpt-5.5", token.Usage{Input: k(100), AudioIn: k(40), Output: k(50), AudioOut: k(20), Tools: map[string]int64{"web_search": 2, "a": 0}}, "0.0003", "0.0009", "audio_in audio_out tool:web_search"},
+		{"tools and audio", "openai", "gpt-5.5", token.Usage{Input: k(100), AudioIn: k(40), Output: k(50), AudioOut: k(20), Tools: map[string]int64{"web_search": 2, "x": 3, "a": 0}}, "0.0203", "0.0009", "audio_in audio_out tool:x"},
 		{"nothing known", "openai", "gpt-5.5", token.Usage{Reasoning: k(5), AudioIn: k(5), AudioOut: k(5)}, "0", "0", ""},
 		{"zero", "openai", "gpt-5.5", token.Usage{Input: k(0), Output: k(0)}, "0", "0", ""},
 	} {

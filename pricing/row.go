@@ -162,7 +162,7 @@ var columns = []string{
 	"provider", "model", "input", "cached_input", "cache_write_5m", "cache_write_1h", "output",
 	"long_context_threshold", "long_input", "long_cached_input", "long_cache_write_5m", "long_cache_write_1h", "long_output",
 	"batch_input", "batch_output", "flex_input", "flex_output", "priority_input", "priority_cached_input", "priority_output",
-	"regional_uplift", "effective_from", "effective_to", "time_of_day", "source", "source_date", "notes", "aliases", "status",
+	"regional_uplift", "effective_from", "effective_to", "time_of_day", "source", "source_date", "notes", "aliases", "status", "tools",
 }
 
 // cells are a line of the file.
@@ -199,13 +199,32 @@ func (c cells) row() (Row, error) {
 	if !r.To.IsZero() && !r.From.Before(r.To) {
 		errs = append(errs, errors.New("effective_to is not after effective_from"))
 	}
+	tools, err := c.tools()
+	errs = append(errs, err)
 	for _, t := range tiers {
 		rates, err := c.tier(t, r.Standard.PerToken)
 		errs = append(errs, err)
+		if rates != nil {
+			rates = withTools(rates, tools)
+		}
 		r.tier(t).PerToken = rates
 	}
 	errs = append(errs, r.uplift())
 	return r, errors.Join(errs...)
+}
+
+// tools reads what tools cost: names with dollars per use, "web_search=0.01".
+func (c cells) tools() (map[string]Rate, error) {
+	tools := map[string]Rate{}
+	for _, one := range strings.Fields(c.get("tools")) {
+		name, price, ok := strings.Cut(one, "=")
+		amount, err := ParseDollars(price)
+		if !ok || name == "" || err != nil || amount < 0 {
+			return nil, fmt.Errorf("tools: %q is no tool with dollars per use", one)
+		}
+		tools[name] = Rate(amount)
+	}
+	return tools, nil
 }
 
 // tierColumns are the columns of the rates, after their tier's prefix.

@@ -314,7 +314,7 @@ func TestForms(t *testing.T) {
 	tools := s.stream()
 	c = tools.owner()
 	tools.head(200).words(1).finish(0, noUsage)
-	tools.event(streamlog.Event{}, `data: {"id":"c","choices":[],"usage":{"prompt_tokens":20,"completion_tokens":1,"server_tool_use":{"web_search_requests":3}}}`+"\n\n")
+	tools.event(streamlog.Event{}, `data: {"id":"c","choices":[],"usage":{"prompt_tokens":20,"completion_tokens":1,"server_tool_use":{"code_execution_requests":3}}}`+"\n\n")
 	tools.leave(c, tools.events, "done").completed()
 
 	s.settler.Flush()
