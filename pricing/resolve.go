@@ -137,8 +137,7 @@ func (b *Book) index() error {
 	for i := range b.rows {
 		row := &b.rows[i]
 		b.prefixes[row.Provider] = true
-		m, err := add(b.byName, row)
-		if err != nil {
+		if _, err := add(b.byName, row); err != nil {
 			return err
 		}
 		if row.layer > 0 {
@@ -148,7 +147,8 @@ func (b *Book) index() error {
 		if slices.Contains(hosts, row.Provider) {
 			continue
 		}
-		if m, err = add(listed, row); err != nil {
+		m, err := add(listed, row)
+		if err != nil {
 			return err
 		}
 		for _, id := range append([]string{row.Model}, row.Aliases...) {

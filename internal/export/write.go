@@ -71,7 +71,8 @@ func harmless(s string) string {
 // columns.
 type jsonWriter struct {
 	to    *bufio.Writer
-	names [][]byte // with quotes and colon
+	names []string // with quotes and colon
+	line  []byte
 }
 
 func (j *jsonWriter) header(names []string) error {
@@ -80,32 +81,32 @@ func (j *jsonWriter) header(names []string) error {
 		if i == 0 {
 			before = `{"`
 		}
-		j.names = append(j.names, []byte(before+name+`":`))
+		j.names = append(j.names, before+name+`":`)
 	}
 	return nil
 }
 
 func (j *jsonWriter) row(cells []cell) error {
+	line := j.line[:0]
 	for i, v := range cells {
-		j.to.Write(j.names[i]) // its first error comes again, at the end
+		line = append(line, j.names[i]...)
 		switch {
 		case v.text == "":
-			j.to.WriteString("null")
+			line = append(line, "null"...)
 		case v.form == formText:
 			b, err := json.Marshal(v.text)
 			if err != nil {
 				return err
 			}
-			j.to.Write(b)
+			line = append(line, b...)
 		case v.form == formDecimal, v.form == formTime:
-			j.to.WriteByte('"')
-			j.to.WriteString(v.text)
-			j.to.WriteByte('"')
+			line = append(append(append(line, '"'), v.text...), '"')
 		default:
-			j.to.WriteString(v.text)
+			line = append(line, v.text...)
 		}
 	}
-	_, err := j.to.WriteString("}\n")
+	j.line = append(line, '}', '\n')
+	_, err := j.to.Write(j.line)
 	return err
 }
 

@@ -73,7 +73,7 @@ func Convert(r io.Reader, o Options) (*Import, error) {
 	return &c.result, nil
 }
 
-func (i *item) id() [2]string { return [2]string{i.provider, i.model} }
+func (it *item) id() [2]string { return [2]string{it.provider, it.model} }
 
 type converting struct {
 	options Options

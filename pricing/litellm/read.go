@@ -34,7 +34,7 @@ func each(r io.Reader, fn func(key string, fields map[string]json.RawMessage, er
 		t, err := d.Token()
 		key, ok := t.(string)
 		if err != nil || !ok {
-			return fmt.Errorf("%w: %v at byte %d", errNoTable, err, d.InputOffset())
+			return fmt.Errorf("%w: at byte %d: %w", errNoTable, d.InputOffset(), errors.Join(err, errors.New("no name of a member")))
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
