@@ -89,7 +89,7 @@ func (l *Loader) Load() (*Settings, error) {
 	if len(in.problems) > 0 {
 		return nil, &Error{Problems: in.problems}
 	}
-	in.settings.Warnings = append(l.misspelt(), in.settings.Prices.Warnings()...)
+	in.settings.Warnings = slices.Concat(l.misspelt(), in.settings.Prices.Warnings(), in.settings.idlePrices())
 	return in.settings, nil
 }
 

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/recoup-gateway/recoup/pricing"
 )
@@ -53,6 +56,23 @@ func (l *loading) overlay(err error, data []byte) bool {
 		l.problem("", at, p.Text)
 	}
 	return false
+}
+
+// idlePrices warns of prices of providers that the gateway has not, as of one that the
+// price book calls otherwise: they are never used.
+func (s *Settings) idlePrices() (warnings []string) {
+	idle := map[string][]string{} // providers by file
+	for _, row := range s.Prices.Rows("") {
+		file := row.Origin.File
+		if _, known := s.Gateway.Providers[row.Provider]; file != "" && !known && !slices.Contains(idle[file], row.Provider) {
+			idle[file] = append(idle[file], row.Provider)
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(idle)) {
+		warnings = append(warnings, fmt.Sprintf("%s: the gateway has no provider called %s: these prices are not used; want the names that it has (%s)",
+			file, strings.Join(idle[file], ", "), strings.Join(slices.Sorted(maps.Keys(s.Gateway.Providers)), ", ")))
+	}
+	return warnings
 }
 
 // ReadPrices lays files with prices over a book. An error is an *Error.

@@ -27,6 +27,11 @@ func TestPrices(t *testing.T) {
 			t.Errorf("%s: warnings %q", name, s.Warnings)
 		}
 	}
+	google := write(t, dir, "google.yaml", "prices:\n- {provider: google, model: \"*\", discount: 0.5}\n- {provider: house, model: m, rates: {input: 1, output: 2}}\n")
+	if s := mustLoad(t, sources{args: []string{"--prices=" + google}}); len(s.Warnings) != 1 ||
+		s.Warnings[0] != google+": the gateway has no provider called google, house: these prices are not used; want the names that it has (anthropic, gemini, groq, openai)" {
+		t.Errorf("prices of nobody: %q", s.Warnings)
+	}
 	if s := mustLoad(t, sources{}); s.Prices.Version() != pricing.Embedded().Version() {
 		t.Errorf("without files: %s", s.Prices.Version())
 	}
