@@ -55,7 +55,7 @@ const tries = 5
 // Run compares the attempts with a book, and posts the differences if that is asked
 // for. What was posted before an error stays; the same request goes on from there.
 func Run(ctx context.Context, books *ledger.Ledger, book *pricing.Book, req Request) (Result, error) {
-	r := &running{books: books, book: book, post: req.Post, result: Result{Version: book.Version(), Changes: []Change{}}}
+	r := &running{books: books, book: book, post: req.Post, now: time.Now(), result: Result{Version: book.Version(), Changes: []Change{}}}
 	if req.Until.IsZero() {
 		req.Until = far
 	}
@@ -87,6 +87,7 @@ type running struct {
 	books  *ledger.Ledger
 	book   *pricing.Book
 	post   bool
+	now    time.Time // what is known only later doesn't count
 	result Result
 }
 
@@ -127,6 +128,7 @@ func (r *running) try(row ledger.Row) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	q.KnownAt = r.now
 	rates, reason := r.book.Rates(q)
 	if reason != "" {
 		if before.Known() {
@@ -162,7 +164,7 @@ func (r *running) note(row ledger.Row, q pricing.Query, before, after pricing.Ra
 	c := Change{
 		Provider: row.Provider, Model: row.Model, Tier: after.Tier, Before: before.Version, After: after.Version, Status: after.Status,
 	}
-	if place, ok := r.book.At(q.Provider, q.Model, q.At, time.Time{}); ok {
+	if place, ok := r.book.At(q.Provider, q.Model, q.At, q.KnownAt); ok {
 		c.From = place.Origin.String()
 	}
 	i := slices.IndexFunc(r.result.Changes, func(o Change) bool {

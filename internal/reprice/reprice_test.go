@@ -246,7 +246,7 @@ prices:
 - provider: openai
   model: gpt-5.5
   valid_from: 2026-11-01
-  known_from: 2026-11-28
+  known_from: 2026-11-20
   rates: {input: 4, cache_read: 0.4, output: 33}
   long: {above: 272000, input: 8, cache_read: 0.8, output: 40}
   flex: {input: 2, cache_read: 0.4, output: 12}
@@ -380,6 +380,17 @@ func TestRandomReprices(t *testing.T) {
 		if shown.Difference != posted.Difference || s.identities().Minus(before) != posted.Difference || posted.Posted == 0 {
 			t.Errorf("shown %s, posted %s", shown.Difference, posted.Difference)
 		}
+	}
+}
+
+// A price that will be known only later is none yet.
+func TestRepriceByTheFuture(t *testing.T) {
+	s := newSite(t)
+	s.post(attempt{model: "gpt-5.5", asked: "gpt-5.5", input: input(100, 0), output: 10})
+	future := time.Now().AddDate(1, 0, 0).Format(time.DateOnly)
+	book := bookWith(t, "prices:\n- {provider: openai, model: gpt-5.5, known_from: "+future+", rates: {input: 1, output: 2}}\n")
+	if r := s.run(book, false); r.Attempts != 1 || len(r.Changes) != 0 {
+		t.Errorf("%+v", r)
 	}
 }
 
