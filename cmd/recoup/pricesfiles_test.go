@@ -26,7 +26,7 @@ const ourPrices = `prices:
   valid_from: 2026-10-01
   known_from: 2026-09-20
   rates: {input: 4, cache_read: 0.4, output: 24, reasoning: 20}
-  tools: {web_search: 0.01}
+  tools: {web_search: 0.02}
 - {provider: openai, model: gpt-5-mini, discount: 0.5, source: contract 4711}
 `
 
@@ -72,7 +72,7 @@ func TestPricesShow(t *testing.T) {
 	}
 	contains(t, out, "gpt-5.5 of openai at 2026-10-15T00:00:00Z, negotiated", "from: embedded", "from: "+path+":2")
 	for kind, want := range map[string]string{
-		"reasoning": "20|" + path + ":2", "tool:web_search": "0.01 a use|" + path + ":2", "cache_read": "0.4|" + path + ":2",
+		"reasoning": "20|" + path + ":2", "tool:web_search": "0.02 a use|" + path + ":2", "cache_read": "0.4|" + path + ":2",
 	} {
 		if lines := cellsOf(out, "standard", kind); len(lines) != 1 || lines[0][2]+"|"+lines[0][3] != want {
 			t.Errorf("%s: %q, want %s", kind, lines, want)
@@ -121,7 +121,7 @@ func TestPricesDiff(t *testing.T) {
 		if line := find(out, " input "); strings.Join(line[4:], "|") != "5|4|-20.0|"+path+":2" {
 			t.Errorf("%q: %q", args, line)
 		}
-		if line := find(out, "web_search"); strings.Join(line[4:], "|") != "-|0.01 a use||"+path+":2" {
+		if line := find(out, "web_search"); strings.Join(line[4:], "|") != "0.01 a use|0.02 a use|100.0|"+path+":2" {
 			t.Errorf("%q: %q", args, line)
 		}
 		if strings.Contains(out, "gpt-5.4 ") {
@@ -153,7 +153,7 @@ func TestPricesLint(t *testing.T) {
 	if code, _, log := prices(t, "lint", "--strict", good); code != exitFailed || !strings.Contains(log, "1 warnings") {
 		t.Errorf("strict: %d %s", code, log)
 	}
-	bad := priceFile(t, strings.Replace(ourPrices, "web_search: 0.01", "web_search: free", 1))
+	bad := priceFile(t, strings.Replace(ourPrices, "web_search: 0.02", "web_search: free", 1))
 	code, out, log := prices(t, "lint", bad)
 	want := bad + `:7: tools.web_search: "free": want dollars per use, such as web_search: 0.01
     7 |   tools: {web_search: free}

@@ -39,12 +39,12 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // site is a real ledger in a directory of its own.
 type site struct {
-	*testing.T
+	testing.TB
 	dir   string
 	books *ledger.Ledger
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	dir := t.TempDir()
 	l, err := ledger.Open(dir, ledger.Options{})
@@ -141,7 +141,7 @@ func (s *site) write(r export.Request) []byte {
 	return b.Bytes()
 }
 
-func readCSV(t *testing.T, data []byte) table {
+func readCSV(t testing.TB, data []byte) table {
 	t.Helper()
 	records, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
 	if err != nil || len(records) == 0 {
@@ -159,7 +159,7 @@ func readCSV(t *testing.T, data []byte) table {
 }
 
 // readJSONL reads the same, with null as nothing.
-func readJSONL(t *testing.T, data []byte) table {
+func readJSONL(t testing.TB, data []byte) table {
 	t.Helper()
 	var got table
 	for line := range bytes.Lines(data) {
@@ -195,7 +195,7 @@ func readJSONL(t *testing.T, data []byte) table {
 	return got
 }
 
-func (tab table) sum(t *testing.T, column string) (sum pricing.Sum) {
+func (tab table) sum(t testing.TB, column string) (sum pricing.Sum) {
 	t.Helper()
 	for _, row := range tab.rows {
 		amount, err := pricing.ParseDollars(row[column])
@@ -222,8 +222,8 @@ func (s *site) agree() (postings, streams table) {
 	s.Helper()
 	want := s.paid()
 	for _, what := range []string{export.Postings, export.Streams} {
-		asCSV := readCSV(s.T, s.write(export.Request{What: what, Format: export.CSV}))
-		asJSON := readJSONL(s.T, s.write(export.Request{What: what, Format: export.JSONL}))
+		asCSV := readCSV(s.TB, s.write(export.Request{What: what, Format: export.CSV}))
+		asJSON := readJSONL(s.TB, s.write(export.Request{What: what, Format: export.JSONL}))
 		if !slices.Equal(asCSV.names, asJSON.names) || len(asCSV.rows) != len(asJSON.rows) {
 			s.Fatalf("%s: columns %q and %q, %d and %d rows", what, asCSV.names, asJSON.names, len(asCSV.rows), len(asJSON.rows))
 		}
@@ -234,7 +234,7 @@ func (s *site) agree() (postings, streams table) {
 				}
 			}
 		}
-		if got := asCSV.sum(s.T, "BilledCost"); got != want {
+		if got := asCSV.sum(s.TB, "BilledCost"); got != want {
 			s.Errorf("%s: the rows sum to %s, the audit has %s", what, got, want)
 		}
 		if what == export.Postings {
@@ -342,7 +342,7 @@ func TestCorrections(t *testing.T) {
 func TestRandomExports(t *testing.T) {
 	s := newSite(t)
 	r := rand.New(rand.NewPCG(5, 5))
-	for n := range 80 {
+	for n := range 48 {
 		a := attempt{n: n, model: []string{"gpt-5.5", "gpt-5-mini", "gpt-5.6-sol", "nobodys"}[r.IntN(4)], input: input(r.Int64N(400_000), r.Int64N(5000)), output: r.Int64N(3000), pending: r.IntN(6) == 0}
 		a.hidden = r.Int64N(a.output/2 + 1)
 		if r.IntN(3) == 0 {
@@ -375,8 +375,8 @@ func TestRandomExports(t *testing.T) {
 	// Windows are disjoint and leave nothing out, and the same asked twice is the same.
 	all := readCSV(t, s.write(export.Request{Format: export.CSV}))
 	parts := 0
-	for n := 0; n < 80; n += 20 {
-		w := export.Request{Format: export.CSV, Since: noon.Add(time.Duration(n) * time.Second), Until: noon.Add(time.Duration(n+20) * time.Second)}
+	for n := 0; n < 48; n += 12 {
+		w := export.Request{Format: export.CSV, Since: noon.Add(time.Duration(n) * time.Second), Until: noon.Add(time.Duration(n+12) * time.Second)}
 		parts += len(readCSV(t, s.write(w)).rows)
 		if !bytes.Equal(s.write(w), s.write(w)) {
 			t.Error("the same export twice differs")
@@ -539,12 +539,11 @@ func files(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// An export of many attempts takes no more memory than one of few.
-func TestConstantMemory(t *testing.T) {
-	s := newSite(t)
+// postMany posts attempts from many goroutines, which share the ledger's syncs.
+func (s *site) postMany(hands, each int) {
+	s.Helper()
 	var wg sync.WaitGroup
-	const hands, each = 64, 20
-	for hand := range hands { // they share the ledger's syncs
+	for hand := range hands {
 		wg.Go(func() {
 			for n := range each {
 				s.post(attempt{n: hand*each + n, model: "gpt-5.5", input: input(2000, 100), output: 1000, written: 300})
@@ -552,6 +551,30 @@ func TestConstantMemory(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// BenchmarkWrite writes out attempts of four rows each; the time is of one attempt.
+func BenchmarkWrite(b *testing.B) {
+	const hands, each = 64, 32
+	s := newSite(b)
+	s.postMany(hands, each)
+	for _, r := range []export.Request{{Format: export.CSV}, {Format: export.JSONL}, {Format: export.CSV, What: export.Streams}} {
+		b.Run(r.Format+r.What, func(b *testing.B) {
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += hands * each {
+				if err := export.Write(b.Context(), s.books, r, io.Discard); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// An export of many attempts takes no more memory than one of few.
+func TestConstantMemory(t *testing.T) {
+	s := newSite(t)
+	const hands, each = 64, 20
+	s.postMany(hands, each)
 	grown := func(until time.Time) uint64 {
 		p := &peak{}
 		if err := export.Write(t.Context(), s.books, export.Request{Format: export.JSONL, Since: noon, Until: until}, p); err != nil {
