@@ -16,6 +16,10 @@ import (
 // models of today would take.
 const MaxOverlay = 8 << 20
 
+// maxItems is how many items of one model a file may have: more would be a mistake, and
+// each is compared with all others.
+const maxItems = 1000
+
 // maxProblems is how many problems of one file are named.
 const maxProblems = 50
 
@@ -202,10 +206,14 @@ func (r *overlayReader) findOverlaps() {
 	for i := range r.overlay.entries {
 		e := &r.overlay.entries[i]
 		n := name{e.row.Provider, e.row.Model}
+		at := &yamltoken.Token{Position: &yamltoken.Position{Line: e.line, Column: e.column}}
+		if len(seen[n]) == maxItems {
+			r.problem(at, "%s of %s has more than %d items: want fewer", e.row.Model, e.row.Provider, maxItems)
+			return
+		}
 		for _, other := range seen[n] {
 			if precedence(&e.row, &other.row) == 0 && e.row.meets(&other.row) {
-				r.problem(&yamltoken.Token{Position: &yamltoken.Position{Line: e.line, Column: e.column}},
-					"%s of %s has a price for the same time in line %d: want a valid_to in one of them, another valid_from, or the newer known_from",
+				r.problem(at, "%s of %s has a price for the same time in line %d: want a valid_to in one of them, another valid_from, or the newer known_from",
 					e.row.Model, e.row.Provider, other.line)
 				break
 			}

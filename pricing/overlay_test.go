@@ -276,9 +276,13 @@ func TestOverlayOfTheLargestSize(t *testing.T) {
 	if _, err := ParseOverlay("p.yaml", make([]byte, MaxOverlay+1)); err == nil || !strings.Contains(err.Error(), "want at most") {
 		t.Errorf("too large: %v", err)
 	}
+	many := "prices:\n" + strings.Repeat("- {provider: p, model: m, rates: {input: 1, output: 2}}\n", 5_000)
+	if _, err := ParseOverlay("p.yaml", []byte(many)); err == nil || !strings.Contains(err.Error(), "p.yaml: and 950 more problems") {
+		t.Errorf("many of one model: %v", err)
+	}
 	var text strings.Builder
 	text.WriteString("prices:\n")
-	const n = 20_000
+	const n = 5_000
 	for i := range n {
 		fmt.Fprintf(&text, "- {provider: p%d, model: m%d, rates: {input: %d, output: 2}}\n", i%7, i, i)
 	}
