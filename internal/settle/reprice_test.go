@@ -1,10 +1,13 @@
 package settle
 
 import (
+	"math/rand/v2"
 	"testing"
 
+	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
@@ -59,5 +62,55 @@ func TestRepricedWhilePending(t *testing.T) {
 	}
 	if _, err := s.ledger.Verify(t.Context(), nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whatever a provider reports, each token of it is billed once, cached or fresh, and
+// the books come to what the price book says of the whole report.
+func TestEachTokenIsBilledOnce(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 4))
+	some := func(most int64) token.Count {
+		if r.IntN(5) == 0 {
+			return token.Count{}
+		}
+		return token.Known(r.Int64N(most + 1))
+	}
+	kinds := pricing.Kinds()
+	for range 5000 {
+		rates := pricing.Rates{PerToken: map[token.Kind]pricing.Rate{token.Tool("web_search"): 10_000_000_000}}
+		for _, kind := range kinds {
+			rates.PerToken[kind] = pricing.Rate(r.Int64N(100_000_000))
+		}
+		u := token.Usage{
+			Input: token.Known(r.Int64N(1 << 20)), CacheRead: some(1 << 20), CacheWrite5m: some(1 << 18), CacheWrite1h: some(1 << 18),
+			Output: token.Known(r.Int64N(1 << 18)), Tools: map[string]int64{"web_search": r.Int64N(4)},
+		}
+		u.AudioIn = some(u.Input.Or(0))
+		u.Reasoning = some(u.Output.Or(0))
+		u.AudioOut = some(u.Output.Or(0) - u.Reasoning.Or(0))
+		want, err := rates.Cost(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &Evidence{}
+		f := &e.History.Facts
+		f.Rates, f.Terminal, f.Streamed = rates, books.NoTerminal, true
+		s := &Settler{}
+		read := &reading{usage: u, final: true}
+		s.output(e, read, counted{})
+		s.input(e, read)
+		tokens := int64(0)
+		for kind, n := range f.Input {
+			if !kind.IsTool() {
+				tokens += n
+			}
+		}
+		if tokens != u.InputTotal().Or(-1) || f.Output != u.Output.Or(-1) {
+			t.Fatalf("%d and %d tokens are billed of %+v", tokens, f.Output, u)
+		}
+		b, err := books.Keep(e.History)
+		if err != nil || b.InputAmount != want.Input || b.OutputAmount != want.Output {
+			t.Fatalf("booked %s and %s (%v), priced %s and %s: %+v", b.InputAmount, b.OutputAmount, err, want.Input, want.Output, u)
+		}
 	}
 }
