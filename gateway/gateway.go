@@ -64,7 +64,7 @@ type Gateway struct {
 	losses    losses
 	labelTags []string
 
-	prices  *pricing.Book
+	prices  atomic.Pointer[pricing.Book]
 	pairs   pairs
 	board   board
 	books   Books
@@ -115,9 +115,10 @@ func New(o Options) (*Gateway, error) {
 	for _, id := range append(o.Log.Unsettled(), recovered...) {
 		g.remember(id)
 	}
-	g.prices = pricing.Embedded()
+	g.prices.Store(pricing.Embedded())
 	if b := o.Books; b != nil {
-		g.books, g.prices = *b, b.Prices
+		g.books = *b
+		g.prices.Store(b.Prices)
 		g.settler = settle.Start(settle.Options{Log: o.Log, Ledger: b.Ledger, Book: b.Prices, Factors: b.Factors, Logger: o.Logger, LabelTags: o.LabelTags, OnPosted: g.posted})
 		for _, id := range recovered {
 			g.settler.Look(id)
@@ -203,6 +204,18 @@ func (g *Gateway) Reload(c Config) error {
 	g.expectFrom(c.Providers)
 	return nil
 }
+
+// SetPrices makes another book the one that answers are priced by from now on. What
+// is posted stays as it is.
+func (g *Gateway) SetPrices(book *pricing.Book) {
+	g.prices.Store(book)
+	if g.settler != nil {
+		g.settler.SetBook(book)
+	}
+}
+
+// Prices is the book that answers are priced by.
+func (g *Gateway) Prices() *pricing.Book { return g.prices.Load() }
 
 func (g *Gateway) cfg() *Config { return g.config.Load() }
 

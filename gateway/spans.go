@@ -200,7 +200,7 @@ type timing struct {
 
 // awaitBill keeps a span until the bill is posted; without books it is done now.
 func (g *Gateway) awaitBill(id streamlog.ID, span trace.Span, at time.Time) {
-	if g.settler == nil && g.prices != nil { // all is set up, and there are no books
+	if g.settler == nil && g.prices.Load() != nil { // all is set up, and there are no books
 		span.End(trace.WithTimestamp(at))
 		return
 	}

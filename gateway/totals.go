@@ -11,7 +11,7 @@ import (
 // label is what a model is called in metrics: its id in the price book, else
 // "other", so that their number is bounded.
 func (g *Gateway) label(provider, model string) string {
-	if id, ok := g.prices.Resolve(provider, model); ok {
+	if id, ok := g.prices.Load().Resolve(provider, model); ok {
 		return id
 	}
 	return settle.Other
@@ -50,7 +50,7 @@ func (g *Gateway) scrape(yield metrics.Yield) {
 	defer b.mu.Unlock()
 	b.begin()
 	st := g.log.Stats()
-	b.add(1, metrics.NamePriceBook, g.prices.Version())
+	b.add(1, metrics.NamePriceBook, g.prices.Load().Version())
 	b.add(float64(st.QueuedBytes), metrics.NameAppendQueueBytes)
 	b.add(float64(st.DiskBytes), metrics.NameLogBytes)
 	b.add(float64(st.FreeBytes), metrics.NameLogFreeBytes)

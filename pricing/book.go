@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"crypto/sha256"
 	_ "embed"
 	"fmt"
 	"maps"
@@ -38,8 +39,12 @@ type Query struct {
 // Book is a set of dated prices. It doesn't change, so it can be used concurrently.
 type Book struct {
 	version  string
+	overlays [sha256.Size]byte // hash of what was laid over; zero: nothing
+	layers   int
+	warnings []string
 	rows     []Row
 	byName   map[string]catalogue // of each provider
+	lists    map[string]bool      // providers of which the lowest layer has all models
 	anywhere catalogue            // for gateway providers that the book doesn't know by name
 	prefixes map[string]bool      // what may stand before a model's id, up to a slash
 }
@@ -65,7 +70,8 @@ var Embedded = sync.OnceValue(func() *Book {
 	return b
 })
 
-// Version names the book's content: the day of its newest price and a hash.
+// Version names the book's content: the day of its newest price and a hash; where
+// overlays were laid over it, a plus and the hash of these follow.
 func (b *Book) Version() string { return b.version }
 
 // Rates returns what an attempt is billed at, or why that isn't known. With a reason,
@@ -140,4 +146,24 @@ func (b *Book) Models(provider string) []string {
 // they refer to must not be changed.
 func (b *Book) Rows(provider string) []Row {
 	return slices.DeleteFunc(slices.Clone(b.rows), func(r Row) bool { return provider != "" && r.Provider != provider })
+}
+
+// At is the row of a model that counts at t, as was known at known; zero: as is known
+// now. The model may be any id of it.
+func (b *Book) At(provider, id string, t, known time.Time) (Row, bool) {
+	m := b.lookup(provider, id)
+	if m == nil {
+		return Row{}, false
+	}
+	row := m.at(t, known)
+	if row == nil {
+		return Row{}, false
+	}
+	return *row, true
+}
+
+// Is says if two rows, of one book, are the same.
+func (r *Row) Is(other *Row) bool {
+	return r.Provider == other.Provider && r.Model == other.Model && r.layer == other.layer && r.Origin == other.Origin && r.below == other.below &&
+		r.From.Equal(other.From) && r.To.Equal(other.To) && r.KnownFrom.Equal(other.KnownFrom) && r.Hours == other.Hours
 }

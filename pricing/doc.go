@@ -30,16 +30,25 @@
 //	source, notes            where it was found, and what to know of it
 //	aliases                  other ids of the model, separated by spaces
 //	status                   list (or nothing), promo, negotiated, placeholder
+//	tools                    what their use costs, in dollars per use: "web_search=0.01"
 //
 // Of the rows that hold at a time and were known by another, the newest known one
 // wins, then the one that began last, then the one with hours.
+//
+// # Overlays
+//
+// An operator's own prices are YAML (ParseOverlay), laid over a book (Book.Over): while a
+// row of an overlay holds, it counts before all below it. What the book below has for the
+// model and a row doesn't state is not known then, but for tools, which cost what they
+// do below. A discount makes a row of each that it is of, rounded half up to
+// a picodollar per token. docs/prices.md describes the file.
 //
 // # What is not priced
 //
 // What the book doesn't know is unpriced, with a Reason, never zero: models and days
 // that no row holds for; service tiers that it has no rates for, since the standard
 // ones would be too low; such a tier together with a long context, for which no
-// source has figures; tools and audio, so far.
+// source has figures; tools and audio that it has no rates for.
 //
 // Three fallbacks are providers' practice as of 2026-11, not arithmetic: reasoning
 // is billed as output; where a model has no cached rate, or none for cache writes at

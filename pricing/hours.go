@@ -76,3 +76,18 @@ func (h *hours) add(layout, from, to string) error {
 	h.windows = append(h.windows, span{begin.Sub(midnight), end.Sub(midnight)})
 	return nil
 }
+
+// meet says if some hours are in both. Days of the week don't tell them apart.
+func (h hours) meet(other hours) bool {
+	if len(h.windows) == 0 || len(other.windows) == 0 {
+		return true
+	}
+	for _, a := range h.windows {
+		for _, b := range other.windows {
+			if a.from < b.to && b.from < a.to {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -46,7 +46,7 @@ const (
 // must not be changed.
 type Rates struct {
 	Version  string              `json:"version,omitzero"`  // of the book
-	Provider string              `json:"provider,omitzero"` // whose price it is
+	Provider string              `json:"provider,omitzero"` // whose model it is
 	Model    string              `json:"model,omitzero"`    // canonical
 	Status   Status              `json:"status,omitzero"`
 	Tier     Tier                `json:"tier,omitzero"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"testing"
 
@@ -36,7 +37,10 @@ func TestOf(t *testing.T) {
 		{"anthropic", "claude-opus-5-5", "", token.CacheWrite1h, "8"},
 		{"openai", "gpt-5.5", "", token.AudioIn, ""},
 		{"openai", "gpt-5.5", "", token.AudioOut, ""},
-		{"openai", "gpt-5.5", "", token.Tool("web_search"), ""},
+		{"openai", "gpt-5.5", "", token.Tool("web_search"), "10000"}, // $0.01 a use
+		{"openai", "gpt-5.5", "flex", token.Tool("web_search"), "10000"},
+		{"openai", "gpt-4.1", "", token.Tool("web_search"), "25000"},
+		{"openai", "gpt-5.5", "", token.Tool("file_search"), ""},
 		{"openai", "gpt-5.5", "batch", token.CacheRead, "0.5"}, // the standard one: no more than that
 		{"openai", "gpt-4o", "batch", token.CacheRead, "1.25"},
 		{"openai", "gpt-5.5", "priority", token.CacheRead, "1.25"},
@@ -97,7 +101,7 @@ func TestRatesJSON(t *testing.T) {
 	}
 	data, err := json.Marshal(ratesOf(t, "anthropic", "claude-opus-5-5", "fast"))
 	want := `{"version":"` + Embedded().Version() + `","provider":"anthropic","model":"claude-opus-5-5","status":"list","tier":"priority",` +
-		`"rates":{"cache_read":"","cache_write_1h":"","cache_write_5m":"","input":"8","output":"40"}}`
+		`"rates":{"cache_read":"","cache_write_1h":"","cache_write_5m":"","input":"8","output":"40","tool:web_search":"10000"}}`
 	if err != nil || string(data) != want {
 		t.Errorf("%s, %v\nwant %s", data, err, want)
 	}
@@ -121,7 +125,7 @@ func TestCost(t *testing.T) {
 		{"10: of a placeholder", "openai", "gpt-5.5-mini", token.Usage{Output: k(600)}, "0", "0.0012", ""},
 		{"a retry's input", "openai", "gpt-5.5", token.Usage{Input: k(80), CacheRead: k(1920)}, "0.00136", "0", ""},
 		{"Anthropic", "anthropic", "claude-opus-5-5", token.Usage{Input: k(100), CacheRead: k(1000), CacheWrite5m: k(200), CacheWrite1h: k(300), Output: k(50)}, "0.004", "0.001", ""},
-		{"tools and audio", "openai", "gpt-5.5", token.Usage{Input: k(100), AudioIn: k(40), Output: k(50), AudioOut: k(20), Tools: map[string]int64{"web_search": 2, "a": 0}}, "0.0003", "0.0009", "audio_in audio_out tool:web_search"},
+		{"tools and audio", "openai", "gpt-5.5", token.Usage{Input: k(100), AudioIn: k(40), Output: k(50), AudioOut: k(20), Tools: map[string]int64{"web_search": 2, "x": 3, "a": 0}}, "0.0203", "0.0009", "audio_in audio_out tool:x"},
 		{"nothing known", "openai", "gpt-5.5", token.Usage{Reasoning: k(5), AudioIn: k(5), AudioOut: k(5)}, "0", "0", ""},
 		{"zero", "openai", "gpt-5.5", token.Usage{Input: k(0), Output: k(0)}, "0", "0", ""},
 	} {
@@ -190,5 +194,52 @@ func TestCostChangesNothing(t *testing.T) {
 	}
 	if !maps.Equal(before, rates.PerToken) {
 		t.Errorf("%v became %v", before, rates.PerToken)
+	}
+}
+
+// Each token of a usage is on one line, whatever its kind: none is charged twice,
+// once as cached and once as fresh, and none is left out.
+func TestCostChargesEachTokenOnce(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 42))
+	for range 20_000 {
+		rates := Rates{PerToken: map[token.Kind]Rate{}}
+		for _, kind := range kinds {
+			if kind == token.Input || kind == token.Output || r.IntN(2) == 0 {
+				rates.PerToken[kind] = Rate(r.Int64N(1_000_000_000))
+			}
+		}
+		some := func(most int64) int64 { return r.Int64N(most + 1) }
+		u := token.Usage{
+			Input: token.Known(some(1 << 20)), CacheRead: token.Known(some(1 << 20)), CacheWrite5m: token.Known(some(1 << 16)),
+			CacheWrite1h: token.Known(some(1 << 16)), Output: token.Known(some(1 << 20)),
+		}
+		u.AudioIn = token.Known(some(u.Input.Or(0)))
+		u.Reasoning = token.Known(some(u.Output.Or(0)))
+		u.AudioOut = token.Known(some(u.Output.Or(0) - u.Reasoning.Or(0)))
+		bill, err := rates.Cost(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var input, output int64
+		var sum Picodollars
+		lines := map[token.Kind]bool{}
+		for _, l := range bill.Lines {
+			if rate, _ := rates.Of(l.Kind); lines[l.Kind] || l.Rate != rate || l.Amount != Picodollars(l.Rate)*Picodollars(l.Quantity) {
+				t.Fatalf("%+v of %+v", l, bill)
+			}
+			lines[l.Kind] = true
+			sum += l.Amount
+			if l.Kind.IsOutput() {
+				output += l.Quantity
+			} else {
+				input += l.Quantity
+			}
+		}
+		if len(bill.Unpriced) > 0 {
+			continue // what has no rate has no line
+		}
+		if total, err := bill.Total(); err != nil || total != sum || input != u.InputTotal().Or(0) || output != u.Output.Or(0) {
+			t.Fatalf("%+v: %d input, %d output, %v (%v) for %+v", bill, input, output, total, err, u)
+		}
 	}
 }

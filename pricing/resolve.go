@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,7 +20,8 @@ var (
 // Resolve returns the canonical id of a model, as rows and metrics have it. It allocates nothing.
 //
 // The provider's own models count, or those of all makers if the book has no provider
-// of that name, unless two have a model of that id: prices are not guessed. The id
+// of that name, unless two have a model of that id: prices are not guessed. An overlay's
+// prices are those of the provider that it names, and of no other. The id
 // may be an alias, have a provider's prefix ("openai/", "models/",
 // "us.anthropic."), name a snapshot by its full date ("-2026-04-23", "-20250929", "@20250929") or end
 // with "-latest" or Bedrock's "-v1" or "-v1:0". Nothing else is taken away: gpt-5.5-mini is
@@ -32,14 +34,18 @@ func (b *Book) Resolve(provider, model string) (id string, ok bool) {
 }
 
 func (b *Book) lookup(provider, id string) *model {
-	models, ok := b.byName[provider]
-	if !ok {
-		models = b.anywhere
+	if m := b.lookupIn(b.byName[provider], id); m != nil || b.lists[provider] {
+		return m
 	}
+	return b.lookupIn(b.anywhere, id)
+}
+
+func (b *Book) lookupIn(models catalogue, id string) *model {
 	for {
 		if m, ok := models.find(id); ok {
 			return m
 		}
+		var ok bool
 		if id, ok = b.withoutPrefix(id); !ok {
 			return nil
 		}
@@ -122,40 +128,71 @@ func isDate(s, layout string) bool {
 
 // index makes the rows findable, by all ids that their models have.
 func (b *Book) index() error {
-	b.byName = map[string]catalogue{}
-	b.anywhere = catalogue{}
-	b.prefixes = map[string]bool{}
+	b.byName, b.anywhere = map[string]catalogue{}, catalogue{}
+	b.lists, b.prefixes = map[string]bool{}, map[string]bool{}
 	for _, p := range pathPrefixes {
 		b.prefixes[p] = true
 	}
+	listed := map[string]catalogue{}
 	for i := range b.rows {
 		row := &b.rows[i]
 		b.prefixes[row.Provider] = true
-		own := b.byName[row.Provider]
-		if own == nil {
-			own = catalogue{}
-			b.byName[row.Provider] = own
+		if _, err := add(b.byName, row); err != nil {
+			return err
 		}
-		m := own[row.Model]
-		if m == nil {
-			m = &model{provider: row.Provider, id: row.Model}
+		if row.layer > 0 {
+			continue
 		}
-		m.rows = append(m.rows, row)
+		b.lists[row.Provider] = true
+		if slices.Contains(hosts, row.Provider) {
+			continue
+		}
+		m, err := add(listed, row)
+		if err != nil {
+			return err
+		}
 		for _, id := range append([]string{row.Model}, row.Aliases...) {
-			if other := own.put(id, m); other != nil {
-				return fmt.Errorf("pricing: %s is an id of %s and of %s", id, other.id, m.id)
-			}
-			if !slices.Contains(hosts, row.Provider) {
-				b.anywhere.put(id, m)
-			}
+			b.anywhere.put(id, m)
 		}
 	}
-	for _, own := range b.byName {
-		for _, m := range own {
-			slices.SortStableFunc(m.rows, precedence)
+	for _, all := range []map[string]catalogue{b.byName, listed} {
+		for _, models := range all {
+			for _, m := range models {
+				slices.SortStableFunc(m.rows, precedence)
+			}
 		}
 	}
 	return nil
+}
+
+// add puts a row into the catalogue of its provider.
+func add(to map[string]catalogue, row *Row) (*model, error) {
+	own := to[row.Provider]
+	if own == nil {
+		own = catalogue{}
+		to[row.Provider] = own
+	}
+	m := own[row.Model]
+	if m == nil {
+		m = &model{provider: cmp.Or(row.Standard.Provider, row.Provider), id: row.Model}
+	}
+	m.rows = append(m.rows, row)
+	for _, id := range append([]string{row.Model}, row.Aliases...) {
+		if other := own.put(id, m); other != nil {
+			return nil, &idTaken{id, other.id, m.id, row}
+		}
+	}
+	return m, nil
+}
+
+// idTaken is an id that two models have.
+type idTaken struct {
+	id, first, second string
+	row               *Row
+}
+
+func (e *idTaken) Error() string {
+	return fmt.Sprintf("pricing: %s is an id of %s and of %s", e.id, e.first, e.second)
 }
 
 // put makes m findable by id, and the id ambiguous if it is that of another model,

@@ -28,9 +28,27 @@ type Row struct {
 	KnownFrom                 time.Time
 	Hours                     string // as in the file
 	Source, SourceDate, Notes string
+	Origin                    Origin
+	Discount                  string // decimal factor that was applied to the row below, or empty
 
 	hours    hours
 	regional map[Tier]*Rates
+	layer    int  // 0: the book that others are laid over
+	below    *Row // what a discount is of
+}
+
+// Origin is where a row was written. The zero value is the embedded book.
+type Origin struct {
+	File string
+	Line int
+}
+
+// String is "embedded", or the file and the line.
+func (o Origin) String() string {
+	if o.File == "" {
+		return "embedded"
+	}
+	return fmt.Sprintf("%s:%d", o.File, o.Line)
 }
 
 // rates of a tier; with none, or none of that region, they are not Known.
@@ -62,8 +80,15 @@ func (r *Row) holds(t time.Time) bool {
 	return !t.Before(r.From) && (r.To.IsZero() || t.Before(r.To)) && r.hours.contain(t)
 }
 
-// precedence sorts the row first that counts where both hold.
+// precedence sorts the row first that counts where both hold: that of the upper
+// layer; discounts go as what they are of does.
 func precedence(a, b *Row) int {
+	if a.layer != b.layer {
+		return cmp.Compare(b.layer, a.layer)
+	}
+	if a.below != nil && b.below != nil {
+		return precedence(a.below, b.below)
+	}
 	return cmp.Or(b.KnownFrom.Compare(a.KnownFrom), b.From.Compare(a.From), cmp.Compare(len(b.hours.windows), len(a.hours.windows)))
 }
 
@@ -115,21 +140,29 @@ func Parse(r io.Reader) (*Book, error) {
 
 // stamp completes the rates, which are handed out by themselves.
 func (r *Row) stamp(version string) {
-	for _, t := range []Tier{Standard, Long, Batch, Flex, Priority} {
+	regional := make(map[Tier]*Rates, len(r.regional)) // other books may have the old ones
+	for t, rates := range r.regional {
+		of := *rates
+		regional[t] = &of
+	}
+	r.regional = regional
+	for _, t := range tiers {
 		for _, rates := range []*Rates{r.tier(t), r.regional[t]} {
 			if rates != nil && rates.PerToken != nil {
-				rates.Version, rates.Provider, rates.Model = version, r.Provider, r.Model
+				rates.Version, rates.Provider, rates.Model = version, cmp.Or(rates.Provider, r.Provider), r.Model
 				rates.Status, rates.Tier, rates.Regional = r.Status, t, rates != r.tier(t)
 			}
 		}
 	}
 }
 
+var tiers = []Tier{Standard, Long, Batch, Flex, Priority}
+
 var columns = []string{
 	"provider", "model", "input", "cached_input", "cache_write_5m", "cache_write_1h", "output",
 	"long_context_threshold", "long_input", "long_cached_input", "long_cache_write_5m", "long_cache_write_1h", "long_output",
 	"batch_input", "batch_output", "flex_input", "flex_output", "priority_input", "priority_cached_input", "priority_output",
-	"regional_uplift", "effective_from", "effective_to", "time_of_day", "source", "source_date", "notes", "aliases", "status",
+	"regional_uplift", "effective_from", "effective_to", "time_of_day", "source", "source_date", "notes", "aliases", "status", "tools",
 }
 
 // cells are a line of the file.
@@ -166,13 +199,32 @@ func (c cells) row() (Row, error) {
 	if !r.To.IsZero() && !r.From.Before(r.To) {
 		errs = append(errs, errors.New("effective_to is not after effective_from"))
 	}
-	for _, t := range []Tier{Standard, Long, Batch, Flex, Priority} {
+	tools, err := c.tools()
+	errs = append(errs, err)
+	for _, t := range tiers {
 		rates, err := c.tier(t, r.Standard.PerToken)
 		errs = append(errs, err)
+		if rates != nil {
+			rates = withTools(rates, tools)
+		}
 		r.tier(t).PerToken = rates
 	}
 	errs = append(errs, r.uplift())
 	return r, errors.Join(errs...)
+}
+
+// tools reads what tools cost: names with dollars per use, "web_search=0.01".
+func (c cells) tools() (map[string]Rate, error) {
+	tools := map[string]Rate{}
+	for _, one := range strings.Fields(c.get("tools")) {
+		name, price, ok := strings.Cut(one, "=")
+		amount, err := ParseDollars(price)
+		if !ok || name == "" || err != nil || amount < 0 {
+			return nil, fmt.Errorf("tools: %q is no tool with dollars per use", one)
+		}
+		tools[name] = Rate(amount)
+	}
+	return tools, nil
 }
 
 // tierColumns are the columns of the rates, after their tier's prefix.
@@ -237,15 +289,15 @@ func (r *Row) uplift() error {
 		return fmt.Errorf("regional_uplift: %q is no factor from 1 to 10 with at most 2 decimals", r.RegionalUplift)
 	}
 	r.regional = map[Tier]*Rates{}
-	for _, t := range []Tier{Standard, Long, Batch, Flex, Priority} {
+	for _, t := range tiers {
 		if r.tier(t).PerToken == nil {
 			continue
 		}
 		rates := map[token.Kind]Rate{}
 		for kind, rate := range r.tier(t).PerToken {
 			switch up := rate * Rate(factor); {
-			case rate == unstated:
-				rates[kind] = unstated
+			case rate == unstated, kind.IsTool(): // a use costs the same everywhere
+				rates[kind] = rate
 			case up%100 != 0 || up/Rate(factor) != rate:
 				return fmt.Errorf("regional_uplift: %v times %s has more than 6 decimals", rate, r.RegionalUplift)
 			default:
@@ -277,11 +329,20 @@ func (c cells) day(column string, to *time.Time) error {
 	if text == "" {
 		return nil
 	}
+	t, ok := parseDay(text)
+	if !ok {
+		return fmt.Errorf("%s: %q is no day, month or time", column, text)
+	}
+	*to = t
+	return nil
+}
+
+// parseDay reads a day, a month, which is its first day, or a time.
+func parseDay(text string) (time.Time, bool) {
 	for _, layout := range []string{time.DateOnly, "2006-01", time.RFC3339} {
 		if t, err := time.Parse(layout, text); err == nil {
-			*to = t.UTC()
-			return nil
+			return t.UTC(), true
 		}
 	}
-	return fmt.Errorf("%s: %q is no day, month or time", column, text)
+	return time.Time{}, false
 }

@@ -103,11 +103,12 @@ func (p *program) rootCommand() *cobra.Command {
 		p.verifyCommand(),
 		p.backupCommand(),
 		p.restoreCommand(),
+		p.exportCommand(),
 		versionCommand(),
 		newBenchCommand(),
 		newDashboardsCommand(),
 		newDemoCommand(),
-		newPricesCommand(),
+		p.pricesCommand(),
 		newSimulateCommand(),
 	)
 	return root

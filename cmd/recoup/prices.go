@@ -2,57 +2,138 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/recoup-gateway/recoup/internal/token"
+	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
-func newPricesCommand() *cobra.Command {
-	var format, provider string
+// pricesFlags are those of the commands that look at the price book.
+type pricesFlags struct {
+	loader   *config.Loader
+	format   string
+	provider string
+	status   string
+	at       string
+	knownAt  string
+}
+
+func (p *program) pricesCommand() *cobra.Command {
+	f := &pricesFlags{}
 	c := &cobra.Command{
 		Use:   "prices [MODEL]",
-		Short: "Print the price book that answers are priced by",
-		Long: `Print the price book that answers are priced by: all of it, or one model with
-what it is based on. MODEL may be any id of it that requests may have.
+		Short: "The price book that answers are priced by: list, show, compare, check, import",
+		Long: `The price book that answers are priced by: that of the program, with the prices that
+the configuration lays over it (--prices, RECOUP_PRICES, or prices in --config).
 
+Without a command, it is printed: all of it, or one model with what it is based on.
 Rates are in dollars per million tokens. A dash is a rate that the model has not, a
 question mark one that it has but the book doesn't know.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if format != "table" && format != "json" {
-				return fmt.Errorf("--format: %q is none of table, json", format)
-			}
-			book := pricing.Embedded()
-			rows := book.Rows(provider)
-			if len(rows) == 0 {
-				return fmt.Errorf("prices: no provider %q in the price book; it has %s", provider, strings.Join(providersOf(book.Rows("")), ", "))
-			}
 			if len(args) == 1 {
-				var err error
-				if rows, err = rowsOf(book, rows, args[0]); err != nil {
-					return err
-				}
+				return f.show(c, args[0])
 			}
-			if format == "json" {
-				return writePricesJSON(c.OutOrStdout(), book.Version(), rows)
-			}
-			return writePrices(c.OutOrStdout(), book.Version(), rows, len(args) == 1)
+			return f.list(c)
 		},
 	}
-	c.Flags().StringVar(&format, "format", "table", "table or json")
-	c.Flags().StringVar(&provider, "provider", "", "only this provider, as the book names it")
+	// Of the flags of the configuration, those that say what prices there are.
+	all := pflag.NewFlagSet("recoup", pflag.ContinueOnError)
+	f.loader = config.NewLoader(all, p.environ)
+	c.PersistentFlags().AddFlag(all.Lookup("config"))
+	c.PersistentFlags().AddFlag(all.Lookup("prices"))
+	f.filters(c)
+	list := &cobra.Command{
+		Use: "list", Short: "List the book's prices, or those that hold at a time", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.list(c) },
+	}
+	show := &cobra.Command{
+		Use: "show MODEL", Short: "Show a model's prices, and where each rate comes from", Args: cobra.ExactArgs(1),
+		Long: `Show what a model costs at a time, with the place that each rate comes from, and then all
+its prices with their sources. MODEL may be any id of it that requests may have.`,
+		RunE: func(c *cobra.Command, args []string) error { return f.show(c, args[0]) },
+	}
+	f.filters(list)
+	f.filters(show)
+	list.Flags().StringVar(&f.status, "status", "", "only prices of this status: list, promo, negotiated, placeholder")
+	c.AddCommand(list, show, f.diffCommand(), f.lintCommand(), f.importCommand(), p.repriceCommand(f))
 	return c
+}
+
+func (f *pricesFlags) filters(c *cobra.Command) {
+	c.Flags().StringVar(&f.format, "format", formatTable, "table or json")
+	c.Flags().StringVar(&f.provider, "provider", "", "only this provider, as the gateway names it")
+	c.Flags().StringVar(&f.at, "at", "", "only prices that hold at this `time`: a day, a month, a time, or now")
+	c.Flags().StringVar(&f.knownAt, "known-at", "", "as they were known at this `time`")
+}
+
+// moment reads a time of a flag; empty is zero.
+func moment(flag, text string) (time.Time, error) {
+	switch text {
+	case "":
+		return time.Time{}, nil
+	case "now":
+		return time.Now().UTC(), nil
+	}
+	for _, layout := range []string{time.DateOnly, "2006-01", time.RFC3339} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("--%s: %q: want a day, a month or a time, such as 2026-10-01, 2026-10 or 2026-10-01T16:00:00Z", flag, text)
+}
+
+func (f *pricesFlags) moments() (at, known time.Time, err error) {
+	at, err = moment("at", f.at)
+	known, err2 := moment("known-at", f.knownAt)
+	return at, known, errors.Join(err, err2)
+}
+
+// rows are the book's that the flags ask for.
+func (f *pricesFlags) rows(book *pricing.Book) ([]pricing.Row, error) {
+	at, known, err := f.moments()
+	if err := errors.Join(err, checkFormat(f.format)); err != nil {
+		return nil, err
+	}
+	rows := book.Rows(f.provider)
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("prices: no provider %q in the price book; it has %s", f.provider, strings.Join(providersOf(book.Rows("")), ", "))
+	}
+	if !known.IsZero() {
+		rows = slices.DeleteFunc(rows, func(r pricing.Row) bool { return r.KnownFrom.After(known) })
+	}
+	if !at.IsZero() {
+		rows = slices.DeleteFunc(rows, func(r pricing.Row) bool {
+			holds, ok := book.At(r.Provider, r.Model, at, known)
+			return !ok || !holds.Is(&r)
+		})
+	}
+	if f.status != "" {
+		rows = slices.DeleteFunc(rows, func(r pricing.Row) bool { return string(r.Status) != f.status })
+	}
+	return rows, nil
+}
+
+func (f *pricesFlags) list(c *cobra.Command) error {
+	book, err := f.loader.LoadPrices()
+	if err != nil {
+		return err
+	}
+	rows, err := f.rows(book)
+	if err != nil {
+		return err
+	}
+	if f.format == formatJSON {
+		return writePricesJSON(c.OutOrStdout(), book.Version(), rows)
+	}
+	return writePrices(c.OutOrStdout(), book.Version(), rows, false)
 }
 
 // providersOf are the providers of rows, in their order.
@@ -118,156 +199,4 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
-}
-
-// pricesTier is a tier of a row, as it is printed.
-type pricesTier struct {
-	Tier  pricing.Tier                `json:"tier"`
-	Above int64                       `json:"above_input_tokens,omitzero"`
-	Rates map[token.Kind]pricing.Rate `json:"usd_per_million"`
-}
-
-func tiersOf(r pricing.Row) []pricesTier {
-	var tiers []pricesTier
-	for _, rates := range []pricing.Rates{r.Standard, r.Long, r.Batch, r.Flex, r.Priority} {
-		if !rates.Known() {
-			continue
-		}
-		t := pricesTier{Tier: rates.Tier, Rates: rates.PerToken}
-		if rates.Tier == pricing.Long {
-			t.Above = r.LongAbove
-		}
-		tiers = append(tiers, t)
-	}
-	return tiers
-}
-
-func writePricesJSON(w io.Writer, version string, rows []pricing.Row) error {
-	type row struct {
-		Provider       string         `json:"provider"`
-		Model          string         `json:"model"`
-		Aliases        []string       `json:"aliases,omitempty"`
-		Status         pricing.Status `json:"status"`
-		Tiers          []pricesTier   `json:"tiers"`
-		RegionalUplift string         `json:"regional_uplift,omitzero"`
-		ValidFrom      time.Time      `json:"valid_from,omitzero"`
-		ValidTo        time.Time      `json:"valid_to,omitzero"`
-		KnownFrom      time.Time      `json:"known_from"`
-		Hours          string         `json:"time_of_day,omitzero"`
-		Source         string         `json:"source"`
-		Notes          string         `json:"notes,omitzero"`
-	}
-	out := struct {
-		Version string `json:"version"`
-		Rows    []row  `json:"rows"`
-	}{Version: version}
-	for _, r := range rows {
-		out.Rows = append(out.Rows, row{
-			r.Provider, r.Model, r.Aliases, r.Status, append([]pricesTier{}, tiersOf(r)...), r.RegionalUplift,
-			r.From, r.To, r.KnownFrom, r.Hours, r.Source, r.Notes,
-		})
-	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
-}
-
-// pricesKinds are the columns of rates.
-var pricesKinds = []struct {
-	kind   token.Kind
-	header string
-}{
-	{token.Input, "input"}, {token.CacheRead, "cached"}, {token.CacheWrite5m, "write 5m"},
-	{token.CacheWrite1h, "write 1h"}, {token.Output, "output"},
-}
-
-func writePrices(w io.Writer, version string, rows []pricing.Row, details bool) error {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Format.Header = text.FormatDefault
-	header := table.Row{"provider", "model", "tier"}
-	for _, k := range pricesKinds {
-		header = append(header, k.header)
-	}
-	t.AppendHeader(append(header, "from", "to", "when", "known", "status"))
-	var columns []table.ColumnConfig
-	for i := range pricesKinds {
-		columns = append(columns, table.ColumnConfig{Number: 4 + i, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(columns)
-	var notes strings.Builder
-	footnotes := 0
-	for _, r := range rows {
-		status := string(r.Status)
-		if r.Status != pricing.List {
-			footnotes++
-			status = fmt.Sprintf("%s [%d]", r.Status, footnotes)
-			fmt.Fprintf(&notes, "[%d] %s, %s: %s\n", footnotes, r.Model, r.Status, r.Notes)
-		}
-		t.AppendRows(tableRows(r, status))
-	}
-	if details {
-		writePricesDetails(&notes, rows)
-	}
-	_, err := fmt.Fprintf(w, "price book %s, dollars per million tokens\n%s\n%s", version, t.Render(), &notes)
-	return err
-}
-
-// tableRows are the lines of a row: one for each tier.
-func tableRows(r pricing.Row, status string) []table.Row {
-	tiers := tiersOf(r)
-	if len(tiers) == 0 {
-		tiers = []pricesTier{{Tier: "unpriced"}}
-	}
-	var lines []table.Row
-	for _, t := range tiers {
-		name := string(t.Tier)
-		if t.Above > 0 {
-			name = "input > " + humanize.Comma(t.Above)
-		}
-		line := table.Row{r.Provider, r.Model, name}
-		for _, k := range pricesKinds {
-			cell := "-"
-			if rate, ok := t.Rates[k.kind]; ok {
-				cell = cmp.Or(rate.String(), "?")
-			}
-			line = append(line, cell)
-		}
-		// The details have times and hours in full; here they would make the
-		// table wider than screens.
-		when, _, _ := strings.Cut(r.Hours, " ")
-		from, to := formatted(r.From, time.DateOnly), formatted(r.To, time.DateOnly)
-		lines = append(lines, append(line, from, to, when, r.SourceDate, status))
-	}
-	return lines
-}
-
-// formatted is t, or nothing for an open end.
-func formatted(t time.Time, layout string) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Format(layout)
-}
-
-// writePricesDetails says what the rows of a model are based on.
-func writePricesDetails(b *strings.Builder, rows []pricing.Row) {
-	for _, r := range rows {
-		what := r.Model
-		for _, part := range []struct{ name, value string }{{"from", formatted(r.From, time.RFC3339)}, {"to", formatted(r.To, time.RFC3339)}, {"when", r.Hours}} {
-			if part.value != "" {
-				what += " " + part.name + " " + part.value
-			}
-		}
-		fmt.Fprintf(b, "%s\n  source: %s, %s\n", what, r.Source, r.SourceDate)
-		if len(r.Aliases) > 0 {
-			fmt.Fprintf(b, "  also called: %s\n", strings.Join(r.Aliases, ", "))
-		}
-		if r.RegionalUplift != "" {
-			fmt.Fprintf(b, "  with data residency: %s times as much\n", r.RegionalUplift)
-		}
-		if r.Notes != "" && r.Status == pricing.List {
-			fmt.Fprintf(b, "  note: %s\n", r.Notes)
-		}
-	}
 }

@@ -81,7 +81,7 @@ func TestPricesDetails(t *testing.T) {
 		t.Error(out)
 	}
 	_, out, _ = prices(t, "claude-opus-5-5")
-	if lines := cellsOf(out, "priority"); len(lines) != 1 || lines[0][4] != "?" {
+	if lines := cellsOf(out, "priority", "claude-opus-5-5"); len(lines) != 1 || lines[0][4] != "?" {
 		t.Errorf("a rate that isn't known: %q", lines)
 	}
 	_, out, _ = prices(t, "gpt-4o-2024-05-13")

@@ -35,6 +35,7 @@ func (r *reloader) reload() {
 		r.logger.Error("the new configuration is refused, the old one goes on", "problem", err)
 		return
 	}
+	r.server.gateway.SetPrices(next.Prices)
 	r.server.log.SetRetention(next.Retention)
 	r.server.keeper.setRetention(next.LedgerRetention)
 	changed, _ := config.Changes(r.current, next)

@@ -101,14 +101,14 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
 	s.gateway, err = gateway.New(gateway.Options{
-		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret, Books: s.books(!p.unbooked), Keys: keys,
+		Config: settings.Gateway, Log: s.log, Metrics: m, Logger: logger, Secret: secret, Books: s.books(settings.Prices, !p.unbooked), Keys: keys,
 		Tracing: s.tracing, LabelTags: settings.LabelTags,
 	})
 	if err != nil {
 		return nil, err
 	}
 	adminHandler := s.gateway.Admin(gateway.AdminOptions{
-		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
+		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof, API: s.api(audit.Handler(s.ledger, logger)),
 	})
 	s.keeper = keepBooks(s.ledger, settings.LedgerRetention, logger)
 	requests, abandon := context.WithCancel(context.Background())
@@ -120,11 +120,11 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 	return s, nil
 }
 
-func (s *server) books(kept bool) *gateway.Books {
+func (s *server) books(prices *pricing.Book, kept bool) *gateway.Books {
 	if !kept {
 		return nil
 	}
-	return &gateway.Books{Ledger: s.ledger, Prices: pricing.Embedded(), Factors: s.factors.Factors}
+	return &gateway.Books{Ledger: s.ledger, Prices: prices, Factors: s.factors.Factors}
 }
 
 func listen(key, address string) (net.Listener, error) {

@@ -16,7 +16,7 @@ import (
 // gateway knew by itself.
 func before(row ledger.Row) ledger.Revision {
 	rev := row.Current
-	for i := len(row.Earlier) - 1; i >= 0 && rev.Reason == ledger.Reconciled; i-- {
+	for i := len(row.Earlier) - 1; i >= 0 && (rev.Reason == ledger.Reconciled || rev.Reason == ledger.PriceVariance); i-- {
 		rev = row.Earlier[i]
 	}
 	return rev
@@ -99,7 +99,8 @@ func (r *reconciling) revise(row ledger.Row, l *Line) error {
 
 // isAs says if an attempt has been revised to what its line says.
 func isAs(row ledger.Row, l *Line) (bool, error) {
-	if row.Current.Reason != ledger.Reconciled || tokensOf(row.Current.Bill) != l.tokens() {
+	reconciled := row.Current.Reason == ledger.Reconciled || row.Current.Bill.OutputBasis == token.Reconciled // and repriced since
+	if !reconciled || tokensOf(row.Current.Bill) != l.tokens() {
 		return false, nil
 	}
 	e, err := decode(row.Current)

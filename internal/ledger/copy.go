@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -37,18 +36,12 @@ func OpenCopy(ctx context.Context, dir, scratch string, opts Options) (*Ledger, 
 	if _, err := os.Stat(db); err != nil {
 		return nil, c, fmt.Errorf("ledger: open %s: %w", dir, err)
 	}
-	if opts.Logger == nil {
-		opts.Logger = slog.Default()
-	}
 	to, err := os.MkdirTemp(scratch, "recoup-ledger-")
 	if err != nil {
 		return nil, c, fmt.Errorf("ledger: copy to read: %w", err)
 	}
-	l := &Ledger{
-		opts: opts, dir: to, readOnly: true, closing: make(chan struct{}), logger: badgerfile.NewLogger(opts.Logger),
-		cleanUp: func() error { return os.RemoveAll(to) },
-	}
-	l.queue.filled.L = &l.queue.mu
+	l := unlocked(to, opts)
+	l.readOnly, l.cleanUp = true, func() error { return os.RemoveAll(to) }
 	if err = c.copy(ctx, dir, to); err == nil {
 		err = l.openCopied(filepath.Join(to, databaseName))
 	}

@@ -48,7 +48,7 @@ func (d *densities) get(label string) float64 {
 // far, and how much money, by its bytes. Input is not in it.
 func (s *Settler) Guess(provider, model string, bytes int64) (tokens int64, cost pricing.Picodollars) {
 	tokens = int64(float64(bytes) * s.densities.get(s.Label(provider, model)))
-	rates, _ := s.book.Rates(pricing.Query{Provider: provider, Model: model, At: s.now()})
+	rates, _ := s.book.Load().Rates(pricing.Query{Provider: provider, Model: model, At: s.now()})
 	if rate, ok := rates.Of(token.Output); ok {
 		cost, _ = rate.Times(tokens) // what doesn't fit is nothing that could be at risk
 	}

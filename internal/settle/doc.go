@@ -6,6 +6,7 @@
 //	count.go    the visible text is counted, where a position is needed
 //	facts.go    what the provider bills, as it reported it or as estimated
 //	posting.go  books become a posting
+//	reprice.go  what is posted, at other prices
 //	settle.go   what is posted of a stream: a bill when its attempt has ended,
 //	            outcomes when nothing can change them any more
 //	settler.go  when it is looked at

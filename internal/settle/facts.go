@@ -34,6 +34,10 @@ type Evidence struct {
 	Factor   float64       `json:"factor,omitempty"`   // reported per counted token, where that was used
 	Samples  int64         `json:"samples,omitempty"`  // answers that it was learnt from
 
+	// Listed are the rates by which the attempt was posted first, if those of the
+	// history came later: what they make a difference of is price variance.
+	Listed *pricing.Rates `json:"listed,omitzero"`
+
 	shown bool // the reasoning, so none of it is hidden
 }
 
@@ -248,7 +252,7 @@ func (s *Settler) rates(r *reading, f *books.Facts) (pricing.Rates, pricing.Reas
 			q.InputTokens += n
 		}
 	}
-	return s.book.Rates(q)
+	return s.book.Load().Rates(q)
 }
 
 // read reads a stream's history, and finds the model in the price book.
@@ -257,8 +261,8 @@ func (s *Settler) read(l *streamlog.Stream) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := s.book.Resolve(r.header.Provider, r.model()); !ok {
-		if _, ok := s.book.Resolve(r.header.Provider, r.header.Model); ok {
+	if _, ok := s.book.Load().Resolve(r.header.Provider, r.model()); !ok {
+		if _, ok := s.book.Load().Resolve(r.header.Provider, r.header.Model); ok {
 			r.asked = true // some answer with a name of their own
 		}
 	}

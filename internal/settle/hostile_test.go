@@ -78,14 +78,14 @@ func TestAnotherBook(t *testing.T) {
 		{"gpt-9", book("other-model"), book("gpt-9")},
 		{"gpt-9", book("gpt-9"), book("gpt-5.5")},
 	} {
-		s.settler.book = c.before
+		s.settler.SetBook(c.before)
 		p := s.stream(func(h *streamlog.Header) { h.Model = c.model })
 		conn := p.owner()
 		p.head(200).event(streamlog.Event{Text: true}, `data: {"id":"c","choices":[{"index":0,"delta":{"content":" the"},"finish_reason":null}]}`+"\n\n")
 		p.leave(conn, 1, "client").finish(2000, 1).completed()
 		s.settler.Flush()
 		label := p.row().Model
-		s.settler.book = c.after
+		s.settler.SetBook(c.after)
 		s.expire()
 		p.want("wasted/abandoned 1, input wasted/abandoned 2000 (reported, reported)")
 		if now := p.row().Model; now != label {
@@ -314,7 +314,7 @@ func TestForms(t *testing.T) {
 	tools := s.stream()
 	c = tools.owner()
 	tools.head(200).words(1).finish(0, noUsage)
-	tools.event(streamlog.Event{}, `data: {"id":"c","choices":[],"usage":{"prompt_tokens":20,"completion_tokens":1,"server_tool_use":{"web_search_requests":3}}}`+"\n\n")
+	tools.event(streamlog.Event{}, `data: {"id":"c","choices":[],"usage":{"prompt_tokens":20,"completion_tokens":1,"server_tool_use":{"code_execution_requests":3}}}`+"\n\n")
 	tools.leave(c, tools.events, "done").completed()
 
 	s.settler.Flush()

@@ -22,6 +22,9 @@ func (e *Evidence) Posting(b books.Books) (ledger.Posting, error) {
 	for _, line := range b.Input {
 		bill.Input = append(bill.Input, ledger.Line{Kind: line.Kind, Tokens: line.Tokens, Amount: line.Amount})
 	}
+	if err := e.vary(bill); err != nil {
+		return ledger.Posting{}, err
+	}
 	p := ledger.Posting{Bill: bill}
 	if b.Settled {
 		p.Outcomes = outcomes(b)
@@ -83,7 +86,7 @@ func (s *Settler) attempt(r *reading) ledger.Attempt {
 // Label is what a model is called in accounts and metrics: its id in the price
 // book, else "other", so that their number is bounded.
 func (s *Settler) Label(provider, model string) string {
-	if id, ok := s.book.Resolve(provider, model); ok {
+	if id, ok := s.book.Load().Resolve(provider, model); ok {
 		return id
 	}
 	return Other

@@ -119,6 +119,7 @@ func (e *Evidence) adopt(posted json.RawMessage) error {
 	if e.shown { // which the bill need not have known
 		f.Hidden = 0
 	}
+	e.Listed = was.Listed
 	e.Input, e.Output, e.Bases, e.Unpriced, e.Stated, e.Factor, e.Samples = was.Input, was.Output, was.Bases, was.Unpriced, was.Stated, was.Factor, was.Samples
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/books"
@@ -67,7 +68,7 @@ type Posted struct {
 type Settler struct {
 	log       *streamlog.Log
 	ledger    *ledger.Ledger
-	book      *pricing.Book
+	book      atomic.Pointer[pricing.Book]
 	factors   *token.Factors
 	logger    *slog.Logger
 	samples   samples
@@ -120,9 +121,10 @@ type Open struct {
 // until Close.
 func Start(o Options) *Settler {
 	s := &Settler{
-		log: o.Log, ledger: o.Ledger, book: o.Book, factors: o.Factors, logger: o.Logger,
+		log: o.Log, ledger: o.Ledger, factors: o.Factors, logger: o.Logger,
 		wake: make(chan struct{}, 1), state: map[streamlog.ID]state{}, held: map[streamlog.ID]*streamlog.Stream{}, open: map[streamlog.ID]*Open{}, missed: map[streamlog.ID][]streamlog.ID{},
 	}
+	s.book.Store(o.Book)
 	s.quiet = sync.NewCond(&s.mu)
 	s.labels.init(o.LabelTags, o.Ledger.Totals().Tagged)
 	if s.posted = o.OnPosted; s.posted == nil {
@@ -204,6 +206,9 @@ func (s *Settler) Flush() {
 		s.failed = nil
 	}
 }
+
+// SetBook makes another book the one that bills are priced by from now on.
+func (s *Settler) SetBook(book *pricing.Book) { s.book.Store(book) }
 
 func (s *Settler) now() time.Time { return time.Now() }
 

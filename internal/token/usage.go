@@ -30,6 +30,9 @@ const toolPrefix = "tool:"
 // Tool is the kind of the uses of a provider's tool, as in "tool:web_search".
 func Tool(name string) Kind { return Kind(toolPrefix + name) }
 
+// ToolName is the name of the tool whose uses k counts; ok: there is one.
+func (k Kind) ToolName() (name string, ok bool) { return strings.CutPrefix(string(k), toolPrefix) }
+
 // IsTool says if k counts uses of a tool, not tokens.
 func (k Kind) IsTool() bool { return strings.HasPrefix(string(k), toolPrefix) }
 

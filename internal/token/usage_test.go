@@ -115,6 +115,12 @@ func TestKind(t *testing.T) {
 	if k := Tool("web_search"); k != "tool:web_search" || !k.IsTool() {
 		t.Errorf("a tool's kind: %s", k)
 	}
+	if name, ok := Tool("web_search").ToolName(); name != "web_search" || !ok {
+		t.Errorf("a tool's name: %q, %v", name, ok)
+	}
+	if name, ok := Input.ToolName(); ok {
+		t.Errorf("%q is a tool", name)
+	}
 }
 
 func TestBasis(t *testing.T) {

@@ -72,10 +72,6 @@ func (f *file) keys(m ast.MapNode) {
 }
 
 func (f *file) unknown(name string, at origin, candidates []string) {
-	if later[name] {
-		f.problem("", at, fmt.Sprintf("%q: this version has no such key", name))
-		return
-	}
 	f.problem("", at, fmt.Sprintf("unknown key %q: %s", name, didYouMean(name, candidates)))
 }
 

@@ -13,6 +13,7 @@ import (
 const (
 	envPrefix    = "RECOUP_"
 	keyProviders = "providers"
+	keyPrices    = "prices"
 )
 
 // key is one setting.
@@ -87,6 +88,9 @@ var keys = []key{
 	{"admin_token_file", secretFile(func(s *Settings) *string { return &s.AdminTokenFile },
 		func(a, b *Settings) bool { return a.AdminToken == b.AdminToken }), false,
 		"File with the bearer token that guards the admin plane, all but health and metrics. Without it the gateway makes one, admin-token in data_dir, if the plane is not on a loopback address"},
+	{keyPrices, paths(func(s *Settings) *[]string { return &s.PriceFiles },
+		func(a, b *Settings) bool { return a.Prices.Version() == b.Prices.Version() }), true,
+		"Files with prices of your own in YAML, laid over those that come with the program, each over those before it: see prices.md. In the environment and as a flag with commas between"},
 	{"label_tags", names(5, func(s *Settings) *[]string { return &s.LabelTags }), false,
 		"Tags of calls (Recoup-Tags) by which tokens and money are counted too, as the labels tag_… of metrics; the first 50 values of each, then other"},
 	{"span_tags", names(20, func(s *Settings) *[]string { return &s.Gateway.SpanTags }), true,
@@ -98,10 +102,6 @@ var keys = []key{
 	{"log_format", choice(func(s *Settings) *string { return &s.LogFormat }, "text", "json"), false,
 		"Form of the log"},
 }
-
-// later are keys of the design that this version doesn't have. Whoever sets
-// one expects it to work.
-var later = map[string]bool{"prices": true}
 
 func keyNames() []string {
 	names := make([]string, len(keys))

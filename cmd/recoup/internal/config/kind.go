@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -252,5 +253,27 @@ var tagName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 func secretFile(field func(*Settings) *string, equal func(a, b *Settings) bool) kind {
 	k := path(field)
 	k.equal = func(a, b *Settings) bool { return *field(a) == *field(b) && equal(a, b) }
+	return k
+}
+
+// paths of files that are read once all keys are known, with commas between, or as a
+// list in the file. Two are the same if what was read is.
+func paths(field func(*Settings) *[]string, equal func(a, b *Settings) bool) kind {
+	k := value("paths", field, func(text string) ([]string, error) {
+		var list []string
+		for one := range strings.SplitSeq(text, ",") {
+			switch one = strings.TrimSpace(one); {
+			case one == "" && text == "":
+				continue
+			case one == "":
+				return nil, fmt.Errorf("%q: a path is empty", text)
+			case slices.Contains(list, one):
+				return nil, fmt.Errorf("%q is there twice", one)
+			}
+			list = append(list, one)
+		}
+		return list, nil
+	}, func(list []string) string { return strings.Join(list, ",") })
+	k.list, k.equal = true, equal
 	return k
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 const (
@@ -80,6 +82,32 @@ func FlagError(flags *pflag.FlagSet, err error) error {
 
 // Load reads all sources. An error is an *Error.
 func (l *Loader) Load() (*Settings, error) {
+	in := l.sources()
+	if len(in.problems) == 0 {
+		in.check()
+	}
+	if len(in.problems) > 0 {
+		return nil, &Error{Problems: in.problems}
+	}
+	in.settings.Warnings = slices.Concat(l.misspelt(), in.settings.Prices.Warnings(), in.settings.idlePrices())
+	return in.settings, nil
+}
+
+// LoadPrices reads all sources, and of the files that they name only those with
+// prices: for commands that need no more. An error is an *Error.
+func (l *Loader) LoadPrices() (*pricing.Book, error) {
+	in := l.sources()
+	if len(in.problems) == 0 {
+		in.readPrices()
+	}
+	if len(in.problems) > 0 {
+		return nil, &Error{Problems: in.problems}
+	}
+	return in.settings.Prices, nil
+}
+
+// sources reads the file, the environment and the flags.
+func (l *Loader) sources() *loading {
 	in := &loading{settings: defaults(), origins: map[string]origin{}, getenv: l.getenv}
 	switch {
 	case *l.path != "":
@@ -97,14 +125,7 @@ func (l *Loader) Load() (*Settings, error) {
 			in.set(k, text, origin{name: "--" + k.flag()})
 		}
 	}
-	if len(in.problems) == 0 {
-		in.check()
-	}
-	if len(in.problems) > 0 {
-		return nil, &Error{Problems: in.problems}
-	}
-	in.settings.Warnings = l.misspelt()
-	return in.settings, nil
+	return in
 }
 
 // getenv reads a variable that is not one of the gateway's own.

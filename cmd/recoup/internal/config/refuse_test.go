@@ -22,11 +22,6 @@ recoup.yaml:1: unknown key "data-dir": did you mean "data_dir"?
     1 | data-dir: x
       | ^
 `},
-	{"keys of later versions", sources{file: "prices: [negotiated.yaml]\n"}, `
-recoup.yaml:1: "prices": this version has no such key
-    1 | prices: [negotiated.yaml]
-      | ^
-`},
 	{"resume and principal", sources{file: "resume: never\nprincipal: X-Agent\n", env: []string{"RECOUP_PRINCIPAL=header:"}, args: []string{"--principal=header:a b"}}, `
 recoup.yaml:1: resume: "never": want marked, auto or off
     1 | resume: never

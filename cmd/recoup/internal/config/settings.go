@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/gateway"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // Settings is a configuration that was found valid.
@@ -29,6 +30,9 @@ type Settings struct {
 	AdminToken        string // empty: no file is configured
 
 	LabelTags []string
+
+	PriceFiles []string
+	Prices     *pricing.Book // with the overlays of PriceFiles
 
 	DrainTimeout time.Duration
 	LogLevel     slog.Level
@@ -54,6 +58,7 @@ func defaults() *Settings {
 		DrainTimeout: 30 * time.Second,
 		LogLevel:     slog.LevelInfo,
 		LogFormat:    "text",
+		Prices:       pricing.Embedded(),
 		Gateway:      gateway.Defaults(),
 	}
 	s.Gateway.Providers = defaultProviders()
@@ -89,6 +94,7 @@ func (l *loading) check() {
 	l.readSecrets()
 	l.recognise()
 	l.readAPIKeys()
+	l.readPrices()
 	if len(l.problems) > 0 {
 		return
 	}

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/recoup-gateway/recoup/internal/export"
+	"github.com/recoup-gateway/recoup/internal/reprice"
+)
+
+// api is what the admin plane answers below /api/v1/, beside what it has itself:
+// rest, and what needs the gateway's prices.
+func (s *server) api(rest http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/prices", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		book := s.gateway.Prices()
+		_ = writePricesJSON(w, book.Version(), book.Rows("")) // the client may have left
+	})
+	mux.Handle("POST /api/v1/prices/reprice", reprice.Handler(s.ledger, s.gateway.Prices, s.logger))
+	mux.Handle("GET /api/v1/export", export.Handler(s.ledger, s.logger))
+	mux.Handle("/", rest)
+	return mux
+}

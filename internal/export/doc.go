@@ -1,0 +1,23 @@
+// Package export writes the books out as a table, for spreadsheets, warehouses and
+// tools that read FOCUS, the FinOps Open Cost and Usage Specification.
+//
+//	export.go    which rows there are, in which order
+//	postings.go  the rows of an attempt's bill: one for each kind and outcome
+//	streams.go   one row for each stream
+//	table.go     columns and cells
+//	write.go     CSV and JSON lines
+//	http.go      the same, in the admin plane
+//
+// docs/export.md has the columns. Their names are FOCUS's where the meaning is, else
+// they begin with x_. The schemas have versions; a column may be added within one, at
+// the end, but none changes its meaning or goes away.
+//
+// # Guarantees
+//
+//   - The rows' BilledCost sums to what the attempts were billed, to the picodollar,
+//     corrections included: a revision adds rows, with what it reverses negated.
+//   - The same books give the same bytes. Rows are in the order in which the
+//     attempts were accepted.
+//   - Memory is that of one attempt, however many there are.
+//   - All is of one moment.
+package export
