@@ -1,6 +1,7 @@
 // Package simulator is a provider that lives on this machine: an HTTP server
 // that speaks OpenAI Chat Completions, Responses and Completions, Anthropic
-// Messages and Gemini's generateContent as the real ones do, streamed and not,
+// Messages, Gemini's generateContent and Amazon Bedrock's Converse and InvokeModel
+// (for models of Anthropic's and Titan) as the real ones do, streamed and not,
 // does on request everything that real ones do by accident, and keeps its own bill.
 //
 // It is the independent witness of the accounting tests, the benchmarks and

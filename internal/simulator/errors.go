@@ -14,6 +14,7 @@ const (
 	openai dialect = iota
 	anthropic
 	google
+	amazon
 )
 
 // fill completes an error with what the real provider says for a status.
@@ -24,6 +25,8 @@ func (e ErrorBody) fill(d dialect, status int) ErrorBody {
 		std = anthropicError(status)
 	case google:
 		std = googleError(status)
+	case amazon:
+		std = amazonError(status)
 	}
 	if e.Type != "" {
 		std.Type = e.Type
@@ -135,6 +138,10 @@ func (e ErrorBody) json(d dialect, requestID string) []byte {
 	}
 	var body any
 	switch d {
+	case amazon:
+		body = struct {
+			Message string `json:"message"`
+		}{e.Message}
 	case google:
 		code, _ := strconv.Atoi(e.Code) // a script's own may be none
 		body = struct {
