@@ -40,6 +40,12 @@ func (h hasher) principal(r *http.Request) streamlog.Hash {
 func (g *Gateway) principal(r *http.Request) (streamlog.Hash, error) {
 	name := g.cfg().PrincipalHeader
 	if name == "" {
+		if id, signed := accessKey(r); signed {
+			if !isLocal(r) {
+				return streamlog.Hash{}, errUnverified
+			}
+			return g.hash.sum("principal of AWS", id), nil
+		}
 		return g.hash.principal(r), nil
 	}
 	who := r.Header.Get(name)

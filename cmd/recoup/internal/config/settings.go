@@ -83,6 +83,7 @@ func (l *loading) check() {
 	}
 	l.readSecrets()
 	l.readAPIKeys()
+	l.makeSigners()
 	if len(l.problems) > 0 {
 		return
 	}
