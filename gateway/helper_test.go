@@ -82,6 +82,7 @@ func newSite(t testing.TB, opts ...option) *site {
 		"anthropic": {Name: "anthropic", BaseURL: base, Dialect: dialect.Anthropic, OnCancel: gateway.BillingStops, IncludeUsage: true},
 		"gemini":    {Name: "gemini", BaseURL: base, Dialect: dialect.Gemini, OnCancel: gateway.BilledInFull},
 		"cohere":    {Name: "cohere", BaseURL: base, Dialect: dialect.Cohere, OnCancel: gateway.Unknown},
+		"bedrock":   {Name: "bedrock", BaseURL: base, Dialect: dialect.Bedrock, OnCancel: gateway.BilledInFull},
 		"full":      {Name: "full", BaseURL: base, Dialect: dialect.OpenAI, OnCancel: gateway.BilledInFull, IncludeUsage: true},
 	}
 	for _, o := range opts {
