@@ -105,6 +105,7 @@ func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
 	a.unnamed = ok && framing != nil && s.header.Endpoint == endpointResponses
 	if ok && plain {
 		a.events = framing
+		_, a.frames = framing.(*dialect.EventStreamSplitter)
 	}
 	e := a.read(body, x.idle)
 	e.ResponseID, e.Model = a.seen.ResponseID(), a.seen.Model()
@@ -156,6 +157,7 @@ type answer struct {
 	seen     dialect.Observer
 	batch    []streamlog.Event
 	inPart   bool             // the last part's event goes on
+	frames   bool             // they are those of an AWS event stream
 	closing  *streamlog.Event // completes the answer if nothing follows; it waits for that
 	held     []byte           // the newest read of a body that is no stream of events: it may be the last
 
@@ -283,6 +285,9 @@ func (a *answer) finish(whole bool) error {
 		return a.store()
 	}
 	for _, part := range a.events.Flush() {
+		if a.frames && !a.inPart {
+			continue // of half a frame no client can make anything, and it would swallow what tells it so
+		}
 		a.part(part)
 	}
 	a.closed(whole)

@@ -162,6 +162,9 @@ func credentials(r *http.Request) []string {
 			}
 		}
 	}
+	if id, ok := accessKey(r); ok { // where AWS's SDKs have room for a gateway key
+		all = append(all, id)
+	}
 	return append(all, r.URL.Query()["key"]...)
 }
 

@@ -227,6 +227,9 @@ func TestProviderCutAtEveryEvent(t *testing.T) {
 					sc.CutAfterBytes, sc.Cut = size, cut
 					s.sim.Next(sc)
 					resp, got, err := s.all(http.MethodPost, rec.path, rec.request, nil)
+					if rec.Framing == "aws-eventstream" && err != nil {
+						got = withoutCutOff(t, got, true)
+					}
 					id := resp.Header.Get("Recoup-Stream-Id")
 					state := s.getInfo(id).State
 					if cut != simulator.CutRST { // a reset may take what was on its way

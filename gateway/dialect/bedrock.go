@@ -1,11 +1,14 @@
 package dialect
 
 import (
+	"bytes"
 	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 )
 
 // The endpoints of Amazon Bedrock. Which of them streams is in the path.
@@ -89,6 +92,28 @@ func (bedrock) errorHeader(e Error) (name, value string) {
 	return bedrockErrorHeader, cmp.Or(e.Type, bedrockException(e.Status))
 }
 
+// cutOff is an exception in a frame: there are SDKs of AWS's that take a connection which breaks off for the end of
+// the stream.
+func (bedrock) cutOff(contentType string, e Error) []byte {
+	if mediaOf(contentType) != eventStreamType {
+		return nil
+	}
+	name := "modelStreamErrorException"
+	if e.Status == http.StatusServiceUnavailable {
+		name = "serviceUnavailableException"
+	}
+	_, payload := bedrock{}.Error(e)
+	m := eventstream.Message{Payload: payload}
+	m.Headers.Set(":exception-type", eventstream.StringValue(name))
+	m.Headers.Set(":content-type", eventstream.StringValue("application/json"))
+	m.Headers.Set(":message-type", eventstream.StringValue(messageException))
+	var b bytes.Buffer
+	if err := eventstream.NewEncoder().Encode(&b, m); err != nil {
+		return nil // of strings, which it takes
+	}
+	return b.Bytes()
+}
+
 // fingerprinted are the headers that say what is asked for beside the body: a guardrail, a tier.
 func (bedrock) fingerprinted(name string) bool { return strings.HasPrefix(name, bedrockHeader) }
 
@@ -120,6 +145,17 @@ func ErrorHeader(d Dialect, e Error) (name, value string) {
 		return h.errorHeader(e)
 	}
 	return "", ""
+}
+
+// CutOff is what tells the clients of d, within an answer of this Content-Type, that it breaks off, where not all of
+// them see that by themselves; empty where they do.
+func CutOff(d Dialect, contentType string, e Error) []byte {
+	if c, ok := d.(interface {
+		cutOff(contentType string, e Error) []byte
+	}); ok {
+		return c.cutOff(contentType, e)
+	}
+	return nil
 }
 
 // Selectors are the headers of a call of d that choose what is generated, in a form that is the same for equal ones:
