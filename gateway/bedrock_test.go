@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"strings"
 	"sync"
@@ -208,7 +209,11 @@ func signing(seen *received) option {
 			s.t.Fatal(err)
 		}
 		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen.forward(s.t, w, r, up) }))
-		s.t.Cleanup(front.Close)
+		seen.transport = &http.Transport{}
+		s.t.Cleanup(func() {
+			front.Close()
+			seen.transport.CloseIdleConnections()
+		})
 		p := s.config.Providers["bedrock"]
 		p.BaseURL, err = url.Parse(front.URL)
 		if err != nil {
@@ -234,6 +239,8 @@ type received struct {
 	requests []*http.Request
 	bodies   [][]byte
 	refuse   error // to give credentials
+
+	transport *http.Transport
 }
 
 func (x *received) fail() error {
@@ -250,18 +257,9 @@ func (x *received) forward(t testing.TB, w http.ResponseWriter, r *http.Request,
 	x.mu.Lock()
 	x.requests, x.bodies = append(x.requests, r.Clone(context.WithoutCancel(r.Context()))), append(x.bodies, body)
 	x.mu.Unlock()
-	out := r.Clone(r.Context())
-	out.URL.Scheme, out.URL.Host, out.RequestURI, out.Body = to.Scheme, to.Host, "", io.NopCloser(bytes.NewReader(body))
-	resp, err := http.DefaultTransport.RoundTrip(out)
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	defer resp.Body.Close()
-	for name, values := range resp.Header {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(resp.StatusCode)
-	_, _ = io.Copy(w, resp.Body) // the client may be gone
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	proxy := httputil.ReverseProxy{Transport: x.transport, FlushInterval: -1, Rewrite: func(p *httputil.ProxyRequest) { p.Out.URL.Scheme, p.Out.URL.Host = to.Scheme, to.Host }}
+	proxy.ServeHTTP(w, r)
 }
 
 // verify recomputes the newest request's signature, from what arrived, as Amazon does.

@@ -1,10 +1,12 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"reflect"
@@ -58,15 +60,17 @@ func bedrockClient(ctx context.Context, call sdkCall) (*bedrockruntime.Client, e
 		return nil, fmt.Errorf("bedrock: %w", err)
 	}
 	return bedrockruntime.NewFromConfig(c, func(o *bedrockruntime.Options) {
+		transport := http.DefaultTransport
 		if call.Client != nil {
-			o.HTTPClient = call.Client
+			transport = call.Client.Transport
 		}
+		o.HTTPClient = &http.Client{Transport: sendsWhole{transport}}
 		switch {
 		case call.Base == "":
 		case call.Bearer:
 			// It sends no key without TLS, which here ends before the gateway.
 			o.BaseEndpoint = aws.String(strings.Replace(call.Base, "http:", "https:", 1))
-			o.HTTPClient = &http.Client{Transport: untransported{call.Client.Transport}}
+			o.HTTPClient = &http.Client{Transport: sendsWhole{untransported{transport}}}
 			o.BearerAuthTokenProvider = bearer.StaticTokenProvider{Token: bearer.Token{Value: "sk-alice"}}
 			o.AuthSchemePreference = []string{"httpBearerAuth"}
 		default:
@@ -93,6 +97,20 @@ func (u untransported) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.URL.Scheme = "http"
 	return u.next.RoundTrip(r)
+}
+
+// sendsWhole gives net/http a body of its own. The SDK closes a request's body when the response is there, and if
+// net/http isn't through with it by then, as on loopback, it takes that for a failure and closes the connection.
+type sendsWhole struct{ next http.RoundTripper }
+
+func (s sendsWhole) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body, r.GetBody = io.NopCloser(bytes.NewReader(body)), nil
+	return s.next.RoundTrip(r)
 }
 
 // withBearer is an SDK that calls with a Bedrock API key.
@@ -456,14 +474,14 @@ func TestAKilledBedrockAgentComesBackToItsAnswer(t *testing.T) {
 	})
 }
 
-// headless is a transport that adds a header, for those who make the client in one place.
-type headless struct {
+// adding is a transport that adds a header, for those who make the client in one place.
+type adding struct {
 	next http.RoundTripper
 	name string
 	text string
 }
 
-func (h headless) RoundTrip(r *http.Request) (*http.Response, error) {
+func (h adding) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set(h.name, h.text)
 	return h.next.RoundTrip(r)
@@ -475,7 +493,7 @@ func TestBedrockSDKWithAnHTTPClientThatAddsTheKey(t *testing.T) {
 	t.Parallel()
 	seen := &received{}
 	s := newSite(t, deterministic, signing(seen))
-	client := &http.Client{Transport: headless{s.client.Transport, "Idempotency-Key", "run:step"}}
+	client := &http.Client{Transport: adding{s.client.Transport, "Idempotency-Key", "run:step"}}
 	for range 2 {
 		got := askConverse(t.Context(), sdkCall{Base: s.server.URL, Client: client, Stream: true})
 		if got.Fault.Kind != "" || got.Finish != "end_turn" {
