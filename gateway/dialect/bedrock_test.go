@@ -407,7 +407,7 @@ func FuzzBedrock(f *testing.F) {
 		if n := count(signs, Terminal) + count(signs, Failure); n > 1 {
 			t.Fatalf("%d ends: %v", n, signs)
 		}
-		if got, _ := framesText(req, want); got != nil && len(got) > 0 {
+		if got, _ := framesText(req, want); len(got) > 0 {
 			if all, _ := framesText(req, whole); !reflect.DeepEqual(got, all) {
 				t.Fatalf("text in parts: %v\nwhole: %v", got, all)
 			}
