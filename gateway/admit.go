@@ -145,8 +145,8 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	h := &call.header
 	h.Principal = who.principal
 	fingerprint := func(body []byte) streamlog.Hash {
-		return g.hash.sum("fingerprint", h.Principal.String(), p.Name, req.Address(),
-			r.Header.Get("Anthropic-Version"), strings.Join(r.Header.Values("Anthropic-Beta"), ","), string(body))
+		return g.hash.sum("fingerprint", append([]string{h.Principal.String(), p.Name, req.Address(),
+			r.Header.Get("Anthropic-Version"), strings.Join(r.Header.Values("Anthropic-Beta"), ","), string(body)}, dialect.Selectors(p.Dialect, r.Header)...)...)
 	}
 	h.Fingerprint = fingerprint(canonical)
 	if h.Crossing = h.Fingerprint; len(unlimited) != len(canonical) {

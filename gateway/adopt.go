@@ -38,14 +38,25 @@ func (call *call) readResume(h http.Header, setting Resume) error {
 		return nil
 	}
 	auto := setting == ResumeAuto || said == resumeAuto
-	switch n, err := strconv.Atoi(strings.TrimSpace(h.Get("X-Stainless-Retry-Count"))); {
-	case err == nil && n > 0: // an SDK says that it repeats a call of its own
+	switch n, ok := retryCount(h); {
+	case ok && n > 0: // an SDK says that it repeats a call of its own
 		call.adopt = viaRetry
 	case auto:
 		call.adopt = viaAuto
 	}
 	call.header.Policy.Reclaimable = call.header.Policy.Reclaimable || auto
 	return nil
+}
+
+// retryCount is how often an SDK says that it has made a call before. AWS's count the
+// attempts: "attempt=2; max=3".
+func retryCount(h http.Header) (n int, ok bool) {
+	if n, err := strconv.Atoi(strings.TrimSpace(h.Get("X-Stainless-Retry-Count"))); err == nil {
+		return n, true
+	}
+	attempt, _, _ := strings.Cut(h.Get("Amz-Sdk-Request"), ";")
+	n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSpace(attempt), "attempt="))
+	return n - 1, err == nil
 }
 
 // adopt connects to the newest orphan that the call may continue; nil: there is

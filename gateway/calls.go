@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -87,7 +86,7 @@ func (g *Gateway) see(c echo.Context, p Provider, path string) seenCall {
 	if who, err := g.brings(c); err == nil && who.key != nil {
 		s.Credential, s.GatewayKey = "gateway key", who.key.ID
 	}
-	if n, err := strconv.Atoi(r.Header.Get("X-Stainless-Retry-Count")); err == nil {
+	if n, ok := retryCount(r.Header); ok {
 		s.Retry = &n
 	}
 	return s

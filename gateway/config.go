@@ -44,6 +44,10 @@ type Provider struct {
 	APIKeyEnv string // the variable of the environment that APIKey is from; empty: none is held
 	APIKey    Secret // with which the provider is called, instead of what the client brings
 
+	AWSCredentials bool   // calls of Bedrock that are signed for the gateway, or bring a gateway key, are signed here
+	Region         string // for that; empty: as Signer was made
+	Signer         Signer // does it
+
 	IncludeUsage   bool // ask for the usage of streams of chat and completions, where the client doesn't
 	PropagateTrace bool // send the trace context on; else neither ours nor the client's
 
@@ -104,7 +108,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("providers: at least one is needed")
 	}
 	for name, p := range c.Providers {
-		if slices.Contains(bare, name) {
+		if slices.Contains(bare, name) || slices.Contains(bareBedrock, name) {
 			return fmt.Errorf("providers.%s: /%s/ is where clients without /v1 in their base URL call; use another name", name, name)
 		}
 		if err := p.validate(); err != nil {
@@ -144,6 +148,12 @@ func (p Provider) validate() error {
 	}
 	if p.APIKeyEnv != "" && p.APIKey == "" {
 		return fmt.Errorf("api_key_env: the variable %s has no key", p.APIKeyEnv)
+	}
+	if p.AWSCredentials && (p.Dialect != dialect.Bedrock || p.APIKeyEnv != "") {
+		return fmt.Errorf("aws_credentials: only for a provider of the dialect bedrock without api_key_env")
+	}
+	if p.AWSCredentials != (p.Signer != nil) {
+		return fmt.Errorf("aws_credentials: there is nothing to sign with")
 	}
 	switch p.OnCancel {
 	case BillingStops, BilledInFull, Unknown:

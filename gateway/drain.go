@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -99,10 +100,12 @@ func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
 		g.answered(pair{s.header.Provider, g.label(s.header.Provider, s.header.Model)})
 	}
 	a := &answer{gw: g, stream: s, ok: ok, opaque: !plain, streamed: framing != nil, timing: x.timing, seen: call.provider.Dialect.Observe(call.request, contentType)}
+	dialect.ReadHead(a.seen, resp.Header)
 	a.json = isJSON(contentType)
 	a.unnamed = ok && framing != nil && (s.header.Endpoint == endpointResponses || s.header.Endpoint == endpointInteractions)
 	if ok && plain {
 		a.events = framing
+		_, a.frames = framing.(*dialect.EventStreamSplitter)
 	}
 	e := a.read(body, x.idle)
 	e.ResponseID, e.Model = a.seen.ResponseID(), a.seen.Model()
@@ -114,7 +117,7 @@ func (g *Gateway) receive(s *stream, call *call, x sending) streamlog.End {
 // connection could be made, it never got the request, and bills nothing.
 func unanswered(err error) streamlog.End {
 	e := streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: fmt.Sprintf("no response: %v", err)}
-	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" || errors.Is(err, errUnsent) {
 		e.Cause = causeUnreachable
 	}
 	return e
@@ -126,7 +129,7 @@ func isJSON(contentType string) bool {
 }
 
 func requestID(h http.Header) string {
-	for _, name := range []string{"X-Request-Id", "Request-Id", "Apim-Request-Id"} { // the last is Azure's
+	for _, name := range []string{"X-Request-Id", "Request-Id", "Apim-Request-Id", "X-Amzn-Requestid"} { // the third is Azure's
 		if id := h.Get(name); id != "" {
 			return id
 		}
@@ -153,8 +156,10 @@ type answer struct {
 	events   dialect.Framing // nil: the body is no stream of events
 	seen     dialect.Observer
 	batch    []streamlog.Event
-	inPart   bool   // the last part's event goes on
-	held     []byte // the newest read of a body that is no stream of events: it may be the last
+	inPart   bool             // the last part's event goes on
+	frames   bool             // they are those of an AWS event stream
+	closing  *streamlog.Event // completes the answer if nothing follows; it waits for that
+	held     []byte           // the newest read of a body that is no stream of events: it may be the last
 
 	complete bool // the terminal event is in the log
 	failed   bool // a failure event is
@@ -235,6 +240,7 @@ func (a *answer) look(p []byte) {
 
 // part looks at an event, or a part of a large one.
 func (a *answer) part(p dialect.Part) {
+	a.closed(false)
 	sign := dialect.Plain
 	switch {
 	case !a.inPart && p.Whole:
@@ -246,7 +252,23 @@ func (a *answer) part(p dialect.Part) {
 	e := streamlog.Event{Data: p.Data, More: p.More, Terminal: sign&dialect.Terminal != 0, Text: sign&dialect.Text != 0}
 	a.complete = a.complete || e.Terminal
 	a.failed = a.failed || sign&dialect.Failure != 0
+	if sign&dialect.Closing != 0 {
+		e.Data = bytes.Clone(e.Data)
+		a.closing = &e
+		return
+	}
 	a.batch = append(a.batch, e)
+}
+
+// closed lets go of an event that may have been the last one.
+func (a *answer) closed(last bool) {
+	if a.closing == nil {
+		return
+	}
+	a.closing.Terminal = last
+	a.complete = a.complete || last
+	a.batch = append(a.batch, *a.closing)
+	a.closing = nil
 }
 
 // finish stores what was held back. A body that is no stream of events is
@@ -263,8 +285,12 @@ func (a *answer) finish(whole bool) error {
 		return a.store()
 	}
 	for _, part := range a.events.Flush() {
+		if a.frames && !a.inPart {
+			continue // of half a frame no client can make anything, and it would swallow what tells it so
+		}
 		a.part(part)
 	}
+	a.closed(whole)
 	return a.store()
 }
 

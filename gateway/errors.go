@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,8 +81,12 @@ func (g *Gateway) handleError(err error, c echo.Context) {
 		return
 	}
 	d := dialectOf(c)
-	contentType, body := d.Error(dialect.Error{Status: e.status, Code: e.code, Message: e.message, Param: e.param})
+	own := dialect.Error{Status: e.status, Code: e.code, Message: e.message, Param: e.param}
+	contentType, body := d.Error(own)
 	h := c.Response().Header()
+	if name, value := dialect.ErrorHeader(d, own); name != "" {
+		h.Set(name, value)
+	}
 	h.Set("Content-Type", contentType)
 	if e.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(e.retryAfter))
@@ -104,7 +109,10 @@ func dialectOf(c echo.Context) dialect.Dialect {
 		return d
 	}
 	h := c.Request().Header
+	first, _, _ := strings.Cut(strings.TrimPrefix(c.Request().URL.Path, "/"), "/")
 	switch {
+	case slices.Contains(bareBedrock, first):
+		return dialect.Bedrock
 	case h.Get("Anthropic-Version") != "":
 		return dialect.Anthropic
 	case h.Get("X-Goog-Api-Key") != "" || strings.HasPrefix(c.Request().URL.Path, "/v1beta"):

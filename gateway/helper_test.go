@@ -58,6 +58,8 @@ type site struct {
 	tracing  *metrics.Tracing
 	tags     []string // that are labels
 	keys     *gatewaykeys.Store
+
+	accessKey string // of the test's caller, where its calls are signed for AWS
 }
 
 type option func(*site)
@@ -82,6 +84,7 @@ func newSite(t testing.TB, opts ...option) *site {
 		"anthropic": {Name: "anthropic", BaseURL: base, Dialect: dialect.Anthropic, OnCancel: gateway.BillingStops, IncludeUsage: true},
 		"gemini":    {Name: "gemini", BaseURL: base, Dialect: dialect.Gemini, OnCancel: gateway.BilledInFull},
 		"cohere":    {Name: "cohere", BaseURL: base, Dialect: dialect.Cohere, OnCancel: gateway.Unknown},
+		"bedrock":   {Name: "bedrock", BaseURL: base, Dialect: dialect.Bedrock, OnCancel: gateway.BilledInFull},
 		"full":      {Name: "full", BaseURL: base, Dialect: dialect.OpenAI, OnCancel: gateway.BilledInFull, IncludeUsage: true},
 	}
 	for _, o := range opts {
@@ -287,6 +290,9 @@ func (s *site) get(id streamlog.ID) *streamlog.Stream {
 }
 
 func principalOf(s *site) streamlog.Hash {
+	if s.accessKey != "" {
+		return gateway.AWSPrincipalForTest([]byte("0123456789abcdef"), s.accessKey)
+	}
 	return gateway.PrincipalForTest([]byte("0123456789abcdef"), "sk-alice")
 }
 

@@ -35,11 +35,20 @@ func (h hasher) principal(r *http.Request) streamlog.Hash {
 	return h.sum("principal", credential(r))
 }
 
+// signer is who is calling with calls that are signed with an access key.
+func (h hasher) signer(accessKey string) streamlog.Hash { return h.sum("principal of AWS", accessKey) }
+
 // principal is who is calling: by the credential, or, where the operator says so,
 // by a header.
 func (g *Gateway) principal(r *http.Request) (streamlog.Hash, error) {
 	name := g.cfg().PrincipalHeader
 	if name == "" {
+		if id, signed := accessKey(r); signed {
+			if !isLocal(r) {
+				return streamlog.Hash{}, errUnverified
+			}
+			return g.hash.signer(id), nil
+		}
 		return g.hash.principal(r), nil
 	}
 	who := r.Header.Get(name)

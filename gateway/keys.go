@@ -41,6 +41,9 @@ type caller struct {
 	principal streamlog.Hash
 	key       *gatewaykeys.Key // nil: it brought no gateway key
 	secret    string           // that key itself
+
+	signed bool // the call is signed for AWS
+	local  bool // it comes from this machine
 }
 
 const callerKey = "recoup.caller"
@@ -63,7 +66,8 @@ func (g *Gateway) brings(c echo.Context) (caller, error) {
 	if who, ok := c.Get(callerKey).(caller); ok {
 		return who, nil
 	}
-	var who caller
+	who := caller{local: isLocal(c.Request())}
+	_, who.signed = accessKey(c.Request())
 	if g.keys != nil {
 		for _, credential := range credentials(c.Request()) {
 			k, err := g.keys.Use(credential)
@@ -75,7 +79,7 @@ func (g *Gateway) brings(c echo.Context) (caller, error) {
 			case err != nil:
 				return caller{}, errKeyExpired
 			}
-			who = caller{g.hash.sum("gateway key", k.ID), &k, credential}
+			who.principal, who.key, who.secret = g.hash.sum("gateway key", k.ID), &k, credential
 			break
 		}
 	}
@@ -98,11 +102,11 @@ func (p Provider) admits(who caller) error {
 	case p.APIKey != "" && who.key == nil:
 		return keyRefused("gateway_key_required", fmt.Sprintf(
 			"The gateway holds the key of the provider %q. Send a gateway key (rk_…) where you would send the provider's.", p.Name))
-	case p.APIKey == "" && who.key != nil:
+	case p.APIKey == "" && p.Signer == nil && who.key != nil:
 		return keyRefused("provider_key_required", fmt.Sprintf(
 			"The gateway holds no key of the provider %q, and a gateway key is not sent on. Send the provider's key.", p.Name))
 	}
-	return nil
+	return p.admitsSigned(who)
 }
 
 // resumePolicy says which calls of a caller to a provider can be resumed. A gateway
@@ -158,14 +162,21 @@ func credentials(r *http.Request) []string {
 			}
 		}
 	}
+	if id, ok := accessKey(r); ok { // where AWS's SDKs have room for a gateway key
+		all = append(all, id)
+	}
 	return append(all, r.URL.Query()["key"]...)
 }
 
 // authorize puts the provider's own key, if the gateway holds it, in the place of
 // what the client brought. The request's URL is that at the provider.
 func (p Provider) authorize(h http.Header, u *url.URL, who caller) {
-	if p.APIKey == "" {
+	signs := p.signs(who)
+	if p.APIKey == "" && !signs {
 		return
+	}
+	if who.signed {
+		unsign(h, u)
 	}
 	for _, name := range append([]string{"Authorization"}, credentialHeaders...) {
 		h.Del(name)
@@ -181,6 +192,9 @@ func (p Provider) authorize(h http.Header, u *url.URL, who caller) {
 		}
 	}
 	u.RawQuery = withoutParameter(u.RawQuery, "key", who.secret)
+	if signs {
+		return // when it is sent
+	}
 	if name := p.keyHeader(u.Path); name != "Authorization" {
 		h.Set(name, string(p.APIKey))
 		return

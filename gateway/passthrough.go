@@ -50,7 +50,7 @@ func (g *Gateway) passThrough(c echo.Context, p Provider, path string) (err erro
 		_ = http.NewResponseController(c.Response().Writer).EnableFullDuplex()
 	}
 	proxy := &httputil.ReverseProxy{
-		Transport:      g.transport,
+		Transport:      g.sender(p, who),
 		FlushInterval:  -1,
 		Rewrite:        x.rewrite,
 		ModifyResponse: x.answered,
@@ -164,11 +164,14 @@ func passthroughRoute(path string) string {
 	return "/*"
 }
 
+// asideBedrock are those of Bedrock's paths that generate nothing, or not as an answer.
+var asideBedrock = []string{"count-tokens", "guardrail", "guardrail-checks", "async-invoke", "invoke-with-bidirectional-stream"}
+
 // endpointLabel is the closed set of endpoints that pass-through calls are
 // counted by.
 func endpointLabel(path string) string {
 	for segment := range strings.SplitSeq(path, "/") {
-		if slices.Contains(bare, segment) {
+		if slices.Contains(bare, segment) || slices.Contains(asideBedrock, segment) {
 			return segment
 		}
 	}

@@ -235,6 +235,7 @@ func (cn *connection) relay(c echo.Context, head *streamlog.Head) error {
 			}
 		case err == io.EOF:
 			if end := cn.stream.log.Info().End; !end.Clean {
+				cn.cutOff(w, rc, head, end)
 				return errInterrupted{end}
 			}
 			return nil
@@ -242,6 +243,18 @@ func (cn *connection) relay(c echo.Context, head *streamlog.Head) error {
 			cn.stream.gw.logger.Error("a stream can't be read", append(logAttrs(&cn.stream.header), "error", err)...)
 			return err
 		}
+	}
+}
+
+// cutOff tells a client that its answer breaks off, where a broken connection would not.
+func (cn *connection) cutOff(w io.Writer, rc *http.ResponseController, head *streamlog.Head, end *streamlog.End) {
+	var e *httpError
+	if end.State == streamlog.Failed || head.Status != http.StatusOK || head.Header.Get("Content-Encoding") != "" || !errors.As(cn.noAnswer(end), &e) {
+		return
+	}
+	d, _ := dialect.Named(cn.stream.header.Dialect)
+	if last := dialect.CutOff(d, head.Header.Get("Content-Type"), dialect.Error{Status: e.status, Code: e.code, Message: e.message}); len(last) > 0 {
+		_ = cn.send(w, rc, last) // the client may be gone
 	}
 }
 

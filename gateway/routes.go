@@ -62,6 +62,9 @@ func (g *Gateway) provide(c echo.Context) error {
 	if err == nil {
 		err = p.admits(who)
 	}
+	if err == nil {
+		err = p.prepare(r.Context(), who, path)
+	}
 	if err != nil {
 		g.saw(seen, err)
 		return err
@@ -91,6 +94,10 @@ var bare = []string{
 	"vector_stores", "videos",
 }
 
+// bareBedrock are the first segments of Bedrock's paths, which its SDKs send without
+// anything in front.
+var bareBedrock = []string{"model", "guardrail", "guardrail-checks", "async-invoke"}
+
 // geminiMethods are what Gemini's paths end with after a colon. A fine-tuned
 // model of another provider has colons in its name too.
 var geminiMethods = []string{
@@ -112,6 +119,8 @@ func route(providers map[string]Provider, r *http.Request) (Provider, string, er
 	case first == "v1", slices.Contains(geminiVersions, first):
 		path = undoubled(path)
 	case geminiUpload(first, rest):
+	case slices.Contains(bareBedrock, first):
+		return provider(providers, "bedrock", path)
 	case slices.Contains(bare, first):
 		path = "/v1" + path
 	default:

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func runAgent(text string) error {
 	if err := json.Unmarshal([]byte(text), &j); err != nil {
 		return fmt.Errorf("agent: %w", err)
 	}
-	for _, k := range sdks {
+	for _, k := range slices.Concat(sdks, bedrockSDKs) {
 		if k.name != j.SDK {
 			continue
 		}
@@ -103,6 +104,7 @@ func startAgent(ctx context.Context, t *testing.T, base string, j job) *agent {
 		}
 	}
 	cmd.Env = append(cmd.Env, agentEnv+"="+string(text), prefix+"_BASE_URL="+base, prefix+"_API_KEY=sk-alice",
+		"AWS_ENDPOINT_URL_BEDROCK_RUNTIME="+base, "AWS_ACCESS_KEY_ID="+bedrockAccessKey, "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1",
 		"GORACE=atexit_sleep_ms=0") // or each takes a second to end under -race
 	if j.Auto {
 		cmd.Env = append(cmd.Env, prefix+"_CUSTOM_HEADERS=Recoup-Resume: auto")

@@ -28,6 +28,7 @@ type sdkCall struct {
 	Body    string // sent in place of the call's own, not streamed
 	Prompt  string // "": hello
 	Retries *int
+	Bearer  bool              // AWS: with a Bedrock API key, and not signed
 	Delta   func(text string) // sees each piece of text
 }
 
@@ -139,6 +140,7 @@ func (s *site) run(k sdk, call sdkCall, scripts ...simulator.Script) (sdkAnswer,
 	var seen []asked
 	for _, e := range s.sim.Bill() {
 		e.Header.Del("Accept-Encoding")
+		e.Header.Del("Amz-Sdk-Invocation-Id") // of each call another
 		seen = append(seen, asked{e.Path, e.Query, e.BodySHA256, e.Streamed, e.Header})
 	}
 	return got, seen

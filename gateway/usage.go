@@ -38,7 +38,8 @@ func (g *Gateway) askForUsage(call *call) {
 // wants is asked once more without it: nothing was generated, so that costs
 // nothing.
 func (g *Gateway) exchange(s *stream, call *call, req *http.Request) (*http.Response, int, error) {
-	resp, err := g.transport.RoundTrip(req)
+	to := g.sender(call.provider, call.caller)
+	resp, err := to.RoundTrip(req)
 	if err != nil || resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusUnprocessableEntity || call.plain == nil {
 		return resp, 1, err
 	}
@@ -51,7 +52,7 @@ func (g *Gateway) exchange(s *stream, call *call, req *http.Request) (*http.Resp
 	again := req.Clone(req.Context())
 	setBody(again, call)
 	g.metrics.UpstreamRequests.WithLabelValues(call.provider.Name).Inc()
-	if resp, err = g.transport.RoundTrip(again); err == nil && resp.StatusCode/100 == 2 {
+	if resp, err = to.RoundTrip(again); err == nil && resp.StatusCode/100 == 2 {
 		g.refusers.add(call)
 	}
 	return resp, 2, err

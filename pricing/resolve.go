@@ -23,7 +23,7 @@ var (
 // of that name, unless two have a model of that id: prices are not guessed. An overlay's
 // prices are those of the provider that it names, and of no other. The id
 // may be an alias, have a provider's prefix ("openai/", "models/",
-// "us.anthropic."), name a snapshot by its full date ("-2026-04-23", "-20250929", "@20250929") or end
+// "us.anthropic."), be in an ARN of Bedrock's, name a snapshot by its full date ("-2026-04-23", "-20250929", "@20250929") or end
 // with "-latest" or Bedrock's "-v1" or "-v1:0". Nothing else is taken away: gpt-5.5-mini is
 // no gpt-5.5, and a four-digit date counts only if the book lists it.
 func (b *Book) Resolve(provider, model string) (id string, ok bool) {
@@ -65,6 +65,9 @@ func (c catalogue) find(id string) (*model, bool) {
 }
 
 func (b *Book) withoutPrefix(id string) (string, bool) {
+	if rest, ok := withoutARN(id); ok {
+		return rest, true
+	}
 	if head, rest, ok := strings.Cut(id, "/"); ok && b.prefixes[head] {
 		return rest, true
 	}
@@ -74,6 +77,16 @@ func (b *Book) withoutPrefix(id string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// withoutARN takes away what an ARN has in front of a model's own id. Those of provisioned models and of a customer's
+// own profiles have none in them, so what they stand for is unknown.
+func withoutARN(id string) (string, bool) {
+	if !strings.HasPrefix(id, "arn:") {
+		return "", false
+	}
+	head, rest, ok := strings.Cut(id, "/")
+	return rest, ok && (strings.HasSuffix(head, ":foundation-model") || strings.HasSuffix(head, ":inference-profile"))
 }
 
 // withoutVersion takes away "-v1:0", and "-v1".

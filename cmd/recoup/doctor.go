@@ -163,6 +163,7 @@ func (p *program) clientSettings(base string, providers []struct {
 		"openai":    {Client: "OpenAI SDKs", Variable: "OPENAI_BASE_URL", Value: base + "/v1"},
 		"anthropic": {Client: "Anthropic SDKs, Claude Code", Variable: "ANTHROPIC_BASE_URL", Value: base},
 		"gemini":    {Client: "Google Gen AI SDKs", Variable: "GOOGLE_GEMINI_BASE_URL", Value: base},
+		"bedrock":   {Client: "AWS SDKs, for Amazon Bedrock", Variable: "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", Value: base},
 	}
 	settings := []clientSetting{}
 	for _, provider := range providers {

@@ -92,7 +92,9 @@ func (f *repriceFlags) offline(c *cobra.Command, p *program, req reprice.Request
 	}
 	open := p.openForReading
 	if req.Post {
-		open = func(_ context.Context, dir string) (*ledger.Ledger, error) { return ledger.Open(dir, ledger.Options{Logger: p.quiet()}) }
+		open = func(_ context.Context, dir string) (*ledger.Ledger, error) {
+			return ledger.Open(dir, ledger.Options{Logger: p.quiet()})
+		}
 	}
 	books, err := open(c.Context(), f.dataDir)
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 
 // A Dialect is one provider API as it looks on the wire. Values are stateless and may be shared.
 type Dialect interface {
-	// Name is the dialect's name in configuration: "openai", "anthropic", "gemini", "cohere".
+	// Name is the dialect's name in configuration: "openai", "anthropic", "gemini", "cohere", "bedrock".
 	Name() string
 
 	// Endpoint tells whether a POST to path is a generating call, and which: the canonical endpoint,
-	// "/v1/chat/completions", "/v1/messages" or "/v1beta/models/{model}:generateContent". The path is the one that goes to the provider,
+	// "/v1/chat/completions", "/v1/messages", "/v1beta/models/{model}:generateContent" or "/model/{modelId}/converse". The path is the one that goes to the provider,
 	// without its query; any prefix before the endpoint's own segments is allowed.
 	Endpoint(path string) (endpoint string, ok bool)
 
@@ -38,6 +38,7 @@ var (
 	Anthropic Dialect = anthropic{}
 	Gemini    Dialect = gemini{}
 	Cohere    Dialect = cohere{}
+	Bedrock   Dialect = bedrock{}
 )
 
 // Named returns the dialect of that name in configuration.
@@ -51,6 +52,8 @@ func Named(name string) (Dialect, bool) {
 		return Gemini, true
 	case Cohere.Name():
 		return Cohere, true
+	case Bedrock.Name():
+		return Bedrock, true
 	}
 	return nil, false
 }
@@ -75,8 +78,8 @@ type locator interface {
 	Locate(req Request, path, query string) Request
 }
 
-// Locate adds to what Parse read of a call of d what the URL says of it: Gemini's model, and the form
-// of its streams; Azure's deployment. The path is that which Endpoint was asked of, escaped; the query is raw.
+// Locate adds to what Parse read of a call of d what the URL says of it: Gemini's or Bedrock's model, and the form
+// of Gemini's streams; Azure's deployment. The path is that which Endpoint was asked of, escaped; the query is raw.
 func Locate(d Dialect, req Request, path, query string) Request {
 	if l, ok := d.(locator); ok {
 		return l.Locate(req, path, query)
@@ -108,6 +111,8 @@ type Framing interface {
 // at most; nil if it is no stream.
 func (r Request) Framing(contentType string, maxPart int) Framing {
 	switch {
+	case r.frames(contentType):
+		return NewEventStream(maxPart)
 	case r.SSE(contentType):
 		return NewSSE(maxPart)
 	case r.array():
@@ -119,18 +124,23 @@ func (r Request) Framing(contentType string, maxPart int) Framing {
 // SSE tells whether an answer to r with this Content-Type is a stream of server-sent events. A type
 // that says neither JSON nor SSE is believed to be what the call asked for.
 func (r Request) SSE(contentType string) bool {
+	switch media := mediaOf(contentType); {
+	case media == "text/event-stream":
+		return !r.bedrock()
+	case media == "application/json", media == eventStreamType, strings.HasSuffix(media, "+json"):
+		return false
+	}
+	return r.Stream && r.Endpoint != endpointGeminiStream && !r.bedrock()
+}
+
+// mediaOf is a Content-Type without its parameters.
+func mediaOf(contentType string) string {
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		media, _, _ = strings.Cut(contentType, ";")
 		media = strings.ToLower(strings.TrimSpace(media))
 	}
-	switch {
-	case media == "text/event-stream":
-		return true
-	case media == "application/json", strings.HasSuffix(media, "+json"):
-		return false
-	}
-	return r.Stream && r.Endpoint != endpointGeminiStream
+	return media
 }
 
 // A Sign says what an event means for the answer. Signs are bits: a finish chunk may carry text.
@@ -142,6 +152,7 @@ const (
 	Terminal Sign = 1 << iota // completes the answer
 	Failure                   // the provider gives up on the answer
 	Text                      // carries generated text: of the answer, of shown reasoning, or of a tool call's arguments
+	Closing                   // completes the answer if it is the last event of a body that ends well: Bedrock's, where a guardrail cut in
 )
 
 // An Observer reads one attempt's answer in order. It is not safe for concurrent use.

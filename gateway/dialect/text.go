@@ -42,6 +42,8 @@ type TextReader struct {
 	array    bool // the events are those of a JSON array
 	gemini   bool
 	cohere   bool
+	bedrock  bool
+	frames   *frameReader // not nil: the events are frames
 	endpoint string
 	gathered []byte // an event in parts, or a body
 	lost     bool
@@ -58,8 +60,14 @@ func NewTextReader(d Dialect, req Request, contentType string) *TextReader {
 	if d == Anthropic {
 		req.Endpoint = endpointMessages
 	}
+	var frames *frameReader
+	if d == Bedrock && req.frames(contentType) {
+		frames = new(frameReader)
+	}
 	return &TextReader{
-		sse:      req.SSE(contentType),
+		sse:      req.SSE(contentType) || frames != nil,
+		bedrock:  d == Bedrock,
+		frames:   frames,
 		array:    !req.SSE(contentType) && req.array(),
 		gemini:   d == Gemini,
 		cohere:   d == Cohere,
@@ -81,7 +89,13 @@ func (r *TextReader) Event(data []byte, more bool, emit func(TextPart, []byte)) 
 		}
 		data, r.gathered = r.gathered, nil
 	}
-	if r.array {
+	switch {
+	case r.frames != nil:
+		if m, err := r.frames.decode(data); err == nil {
+			r.message(m, emit)
+		}
+		return
+	case r.array:
 		r.read(element(data), emit)
 		return
 	}
@@ -133,6 +147,8 @@ func (r *TextReader) read(text []byte, emit func(TextPart, []byte)) {
 		for i, candidate := range o.list("candidates") {
 			r.geminiCandidate(i, newObject(candidate))
 		}
+	case r.bedrock:
+		r.bedrockBody(o)
 	case r.cohere && r.sse:
 		r.cohereMessage(int(o.count("index").Or(0)), o.object("delta").object("message"))
 	case r.cohere:

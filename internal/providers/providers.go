@@ -2,6 +2,7 @@ package providers
 
 import (
 	"net"
+	"path"
 	"strings"
 )
 
@@ -11,9 +12,9 @@ type Provider struct {
 	Title   string   // as it calls itself
 	BaseURL string   // where its API is; empty where each customer has its own
 	Example string   // such a base URL, in place of BaseURL
-	Hosts   []string // by which it is recognised under another name; with a dot or a dash in front, all that end so
+	Hosts   []string // by which it is recognised under another name; with a dot or a dash in front, all that end so; a * stands for anything
 
-	Dialect string // none: its calls are passed through
+	Dialect string
 	GenAI   string // what OpenTelemetry's conventions call it; empty: they have no name for it
 
 	OnCancel string   // billing_stops, billed_in_full or unknown
@@ -74,7 +75,7 @@ func At(host string) (Provider, bool) {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	for _, p := range table {
 		for _, known := range p.Hosts {
-			if host == known || (known[0] == '.' || known[0] == '-') && strings.HasSuffix(host, known) {
+			if ok, _ := path.Match(known, host); ok || (known[0] == '.' || known[0] == '-') && strings.HasSuffix(host, known) {
 				return p, true
 			}
 		}

@@ -27,7 +27,7 @@ func TestTable(t *testing.T) {
 		} else if got, _ := At(u.Host); p.BaseURL != "" && got.Name != p.Name {
 			t.Errorf("%s: its own host is %q's", p.Name, got.Name)
 		}
-		if !slices.Contains([]string{billingStops, billedInFull, unknown}, p.OnCancel) || !slices.Contains([]string{openai, anthropic, gemini, cohere, none}, p.Dialect) {
+		if !slices.Contains([]string{billingStops, billedInFull, unknown}, p.OnCancel) || !slices.Contains([]string{openai, anthropic, gemini, cohere, bedrock}, p.Dialect) {
 			t.Errorf("%s: on_cancel %q, dialect %q", p.Name, p.OnCancel, p.Dialect)
 		}
 		e := p.Evidence
@@ -63,6 +63,8 @@ func TestAt(t *testing.T) {
 		"europe-west4-aiplatform.googleapis.com":  "vertex",
 		"aiplatform.googleapis.com":               "vertex",
 		"europe-west4-xaiplatform.googleapis.com": "",
+		"bedrock-runtime.eu-west-1.amazonaws.com": "bedrock",
+		"bedrock-runtime.evil.test":               "",
 		"127.0.0.1:9000":                          "",
 		"":                                        "",
 	} {

@@ -10,7 +10,7 @@ const (
 	anthropic = "anthropic"
 	gemini    = "gemini"
 	cohere    = "cohere"
-	none      = "none"
+	bedrock   = "bedrock"
 
 	read = "November 2026"
 
@@ -84,7 +84,8 @@ var table = []Provider{
 	},
 	{
 		Name: "bedrock", Title: "Amazon Bedrock", Example: "https://bedrock-runtime.{region}.amazonaws.com",
-		Dialect: none, GenAI: "aws.bedrock", OnCancel: billedInFull,
+		Hosts:   []string{"bedrock-runtime.*.amazonaws.com", "bedrock-runtime-fips.*.amazonaws.com"},
+		Dialect: bedrock, GenAI: "aws.bedrock", OnCancel: billedInFull,
 		Evidence: Evidence{Bill, read, []Link{
 			{"LiteLLM 34147", "https://github.com/BerriAI/litellm/issues/34147"}, {"36008", "https://github.com/BerriAI/litellm/pull/36008"}, {"37558", "https://github.com/BerriAI/litellm/pull/37558"},
 		}},

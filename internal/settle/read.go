@@ -106,6 +106,7 @@ func (r *reading) entry(e streamlog.Entry) error {
 		d, ok := dialect.Named(r.header.Dialect)
 		if ok && e.Head.Status/100 == 2 && e.Head.Header.Get("Content-Encoding") == "" {
 			r.seen = d.Observe(request(r.header), e.Head.Header.Get("Content-Type"))
+			dialect.ReadHead(r.seen, e.Head.Header)
 		}
 	case e.Event != nil:
 		r.event(e.At, e.Event)

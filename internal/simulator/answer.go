@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"iter"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -71,6 +72,13 @@ func (x *exchange) newAnswer() *answer {
 		a.id, a.choices = hexDigits(mix(seed+2), 8)+"-"+hexDigits(mix(seed+4), 12), 1
 	case x.dialect == google:
 		a.id = letters(seed+2, 23)
+	case x.dialect == amazon:
+		a.choices = 1
+		if _, operation, _ := bedrockGenerates(path); operation == invoke || operation == invokeStream {
+			if isClaude(a.model) {
+				a.id = "msg_bdrk_" + letters(seed+2, 22)
+			}
+		}
 	case path == responsesPath:
 		a.id, a.choices, a.background = "resp_"+hexDigits(mix(seed+2), 16)+hexDigits(mix(seed+4), 16), 1, x.req.Background
 	case path == completionsPath:
@@ -84,6 +92,9 @@ func (x *exchange) newAnswer() *answer {
 	}
 	if apiPath(x.r.URL.Path) == completionsPath {
 		a.calls, a.shown = nil, false // it has a form for neither
+	}
+	if _, operation, _ := bedrockGenerates(x.r.URL.Path); strings.HasPrefix(operation, invoke) && !isClaude(a.model) {
+		a.calls, a.shown = nil, false // nor has Titan
 	}
 	if limit := x.req.limit(); limit > 0 {
 		a.truncate(limit)
@@ -117,8 +128,11 @@ func (a *answer) planInput(s *Script, body int) {
 
 func newCall(t Tool, d dialect, seed uint64) call {
 	c := call{id: "call_" + letters(seed+3, 24), name: escape(t.Name)}
-	if d == anthropic {
+	switch d {
+	case anthropic:
 		c.id = "toolu_01" + letters(seed+3, 22)
+	case amazon:
+		c.id = "tooluse_" + letters(seed+3, 22)
 	}
 	for _, p := range pieces(t.Arguments) {
 		c.pieces = append(c.pieces, escape(p))

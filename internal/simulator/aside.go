@@ -17,6 +17,8 @@ func (x *exchange) aside(path string) End {
 		return x.json(x.models())
 	case path == "/v1/embeddings" && method == http.MethodPost:
 		return x.embeddings()
+	case strings.HasSuffix(path, "/"+countTokens):
+		return x.json(map[string]any{"inputTokens": max(1, len(x.body)/4)})
 	case strings.HasSuffix(path, ":countTokens"):
 		return x.countTokens()
 	case path == "/v1/echo":

@@ -1,7 +1,9 @@
 // Package simulator is a provider that lives on this machine: an HTTP server
 // that speaks OpenAI Chat Completions, Responses and Completions, Anthropic
-// Messages, Gemini's generateContent and Interactions and Cohere's chat as the
-// real ones do, streamed and not, does on request everything that real ones do by accident, and keeps its own bill.
+// Messages, Gemini's generateContent and Interactions, Cohere's chat, and Amazon
+// Bedrock's Converse and InvokeModel (for models of Anthropic's and Titan) as the
+// real ones do, streamed and not, does on request everything that real ones do by
+// accident, and keeps its own bill.
 //
 // It is the independent witness of the accounting tests, the benchmarks and
 // the demo, so it imports nothing of the gateway: what it says a request cost

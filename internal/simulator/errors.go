@@ -15,6 +15,7 @@ const (
 	anthropic
 	google
 	cohere
+	amazon
 )
 
 // fill completes an error with what the real provider says for a status.
@@ -25,6 +26,8 @@ func (e ErrorBody) fill(d dialect, status int) ErrorBody {
 		std = anthropicError(status)
 	case google:
 		std = googleError(status)
+	case amazon:
+		std = amazonError(status)
 	}
 	if e.Type != "" {
 		std.Type = e.Type
@@ -136,6 +139,10 @@ func (e ErrorBody) json(d dialect, requestID string) []byte {
 	}
 	var body any
 	switch d {
+	case amazon:
+		body = struct {
+			Message string `json:"message"`
+		}{e.Message}
 	case google:
 		code, _ := strconv.Atoi(e.Code) // a script's own may be none
 		body = struct {

@@ -64,10 +64,16 @@ type request struct {
 	Interaction struct {
 		MaxTokens int `json:"max_output_tokens"`
 	} `json:"generation_config"` // of an interaction
+	Inference struct {
+		MaxTokens int `json:"maxTokens"`
+	} `json:"inferenceConfig"` // Converse
+	Titan struct {
+		MaxTokens int `json:"maxTokenCount"`
+	} `json:"textGenerationConfig"`
 }
 
 func (r *request) limit() int {
-	for _, n := range []int{r.Generation.MaxTokens, r.Interaction.MaxTokens, r.MaxOutput, r.MaxCompletion} {
+	for _, n := range []int{r.Generation.MaxTokens, r.Interaction.MaxTokens, r.Inference.MaxTokens, r.Titan.MaxTokens, r.MaxOutput, r.MaxCompletion} {
 		if n > 0 {
 			return n
 		}
@@ -124,7 +130,9 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 // arrive opens the entry.
 func (s *Simulator) arrive(w http.ResponseWriter, r *http.Request, body []byte) *exchange {
 	x := &exchange{sim: s, w: w, rc: http.NewResponseController(w), r: r, body: body}
-	if r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(apiPath(r.URL.Path), "/v1/messages") {
+	if isAmazon(r.URL.Path) {
+		x.dialect = amazon
+	} else if r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(apiPath(r.URL.Path), "/v1/messages") {
 		x.dialect = anthropic
 	} else if isGoogle(r.URL.Path, r.Header.Get("X-Goog-Api-Key")) {
 		x.dialect = google
@@ -150,8 +158,12 @@ func (s *Simulator) arrive(w http.ResponseWriter, r *http.Request, body []byte) 
 
 func requestID(d dialect, nonce uint64, seq int) string {
 	seed := mix(nonce ^ mix(uint64(seq)+1))
-	if d == anthropic {
+	switch d {
+	case anthropic:
 		return "req_011C" + letters(seed, 20)
+	case amazon:
+		h := hexDigits(seed, 16) + hexDigits(mix(seed+1), 16)
+		return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 	}
 	return "req_" + hexDigits(seed, 16) + hexDigits(mix(seed+1), 16)
 }
@@ -160,7 +172,7 @@ func requestID(d dialect, nonce uint64, seq int) string {
 // one was used without any of them being kept.
 func redact(h http.Header) http.Header {
 	h = h.Clone()
-	for _, name := range []string{"Authorization", "Api-Key", "X-Api-Key", "X-Goog-Api-Key", "Cookie"} {
+	for _, name := range []string{"Authorization", "Api-Key", "X-Api-Key", "X-Goog-Api-Key", "X-Amz-Security-Token", "Cookie"} {
 		for i, v := range h[name] {
 			h[name][i] = HashCredential(v)
 		}
@@ -194,6 +206,9 @@ func (x *exchange) run() End {
 	}
 	if model, stream, ok := geminiCall(x.r.URL.Path); ok {
 		x.req.Model, x.req.Stream = model, stream
+	}
+	if model, operation, ok := bedrockGenerates(x.r.URL.Path); ok {
+		x.req.Model, x.req.Stream = model, operation == converseStream || operation == invokeStream
 	}
 	if end := x.authenticate(); end != "" {
 		return end
@@ -335,7 +350,11 @@ func (x *exchange) stall() End {
 
 // reject answers with an error status in the dialect's shape.
 func (x *exchange) reject(status int, e ErrorBody) End {
-	body := e.fill(x.dialect, status).json(x.dialect, x.entry.RequestID)
+	e = e.fill(x.dialect, status)
+	if x.dialect == amazon {
+		x.w.Header().Set("X-Amzn-Errortype", e.Type)
+	}
+	body := e.json(x.dialect, x.entry.RequestID)
 	x.head(status, "application/json", len(body))
 	n, err := x.w.Write(body)
 	x.bytes += n

@@ -37,13 +37,14 @@ const (
 func mustParse(path string) bool {
 	p := apiPath(path)
 	_, _, gemini := geminiCall(path)
-	return gemini || p == coherePath || strings.HasSuffix(path, "/interactions") || p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings" || p == responsesPath || p == completionsPath
+	_, _, bedrock := bedrockGenerates(path)
+	return gemini || bedrock || p == coherePath || strings.HasSuffix(path, "/interactions") || p == "/v1/chat/completions" || p == "/v1/messages" || p == "/v1/embeddings" || p == responsesPath || p == completionsPath
 }
 
 // isAside is true for what never takes a script from the queue.
 func isAside(path string) bool {
 	p := apiPath(path)
-	return p == "/v1/embeddings" || p == "/v1/echo" || strings.HasSuffix(p, ":countTokens")
+	return p == "/v1/embeddings" || p == "/v1/echo" || strings.HasSuffix(p, ":countTokens") || isAmazon(path) && !mustParse(path)
 }
 
 // authenticate asks for a credential in any of the forms that providers take.
@@ -61,6 +62,8 @@ func (x *exchange) authenticate() End {
 	switch {
 	case key == "" && x.dialect == anthropic:
 		return x.reject(http.StatusUnauthorized, ErrorBody{Message: "x-api-key header is required"})
+	case key == "" && x.dialect == amazon:
+		return x.reject(http.StatusForbidden, ErrorBody{Type: "MissingAuthenticationTokenException", Message: "Missing Authentication Token"})
 	case key == "" && x.dialect == google:
 		return x.reject(http.StatusForbidden, ErrorBody{})
 	case key == "":
@@ -88,6 +91,8 @@ func (x *exchange) route() End {
 	messages := path == "/v1/messages" && x.r.Method == http.MethodPost
 	_, _, gemini := geminiCall(path)
 	gemini = gemini && x.r.Method == http.MethodPost
+	_, operation, bedrock := bedrockGenerates(path)
+	bedrock = bedrock && x.r.Method == http.MethodPost
 	responses := path == responsesPath && x.r.Method == http.MethodPost
 	completions := path == completionsPath && x.r.Method == http.MethodPost
 	cohere := path == coherePath && x.r.Method == http.MethodPost
@@ -96,7 +101,7 @@ func (x *exchange) route() End {
 	case s.Replay != nil:
 		x.answer = x.newReplayAnswer()
 		x.sim.update(func() { x.entry.Streamed = true })
-	case chat, messages, gemini, responses, completions, cohere, interaction:
+	case chat, messages, gemini, responses, completions, cohere, interaction, bedrock:
 		x.answer = x.newAnswer()
 		x.sim.update(func() { x.entry.ResponseID, x.entry.Model = x.answer.id, x.answer.model })
 	}
@@ -124,6 +129,8 @@ func (x *exchange) route() End {
 		return x.stream(x.answer.cohereFrames(s.Usage != UsageNone))
 	case cohere:
 		return x.whole(x.answer.cohereBody(s.Usage != UsageNone))
+	case bedrock:
+		return x.bedrock(operation)
 	case responses && x.req.Stream:
 		return x.stream(x.answer.responseFrames(s.Usage != UsageNone, s.Obfuscation))
 	case responses && x.req.Background:
@@ -178,6 +185,8 @@ func (x *exchange) head(status int, contentType string, length int) {
 	switch x.dialect {
 	case google: // which names no request
 		h.Set("Server-Timing", "gfet4t7; dur="+strconv.FormatInt(took.Milliseconds(), 10))
+	case amazon:
+		h.Set("X-Amzn-Requestid", x.entry.RequestID)
 	case anthropic:
 		h.Set("Request-Id", x.entry.RequestID)
 		h.Set("Anthropic-Organization-Id", "5f0c6a52-0000-4000-8000-000000000001")

@@ -48,6 +48,9 @@ type Script struct {
 	// Gemini: the tokens, a call in one, and the finish of each candidate;
 	// in the array form each is an element, and the bracket behind the last
 	// is none.
+	// Bedrock, as its frames: messageStart, for a call its start, the deltas, a
+	// stop of each block, messageStop, metadata; or the events of messages
+	// without the ping; or of Titan the tokens and the finish.
 	// responses: created, in_progress, for each item added, part added, deltas,
 	// three dones, and completed; hidden reasoning is an item without deltas.
 	CutAfterEvents    int       `json:"cut_after_events,omitempty"`

@@ -16,6 +16,7 @@ type frame struct {
 	event          string // "" for none
 	data           []byte // valid until the next frame
 	tokens, hidden int    // generated with it; hidden is counted in tokens
+	exception      bool   // Bedrock: it is no event but an error
 	prelude        bool   // comes before the first token, and doesn't wait for it
 }
 
@@ -30,6 +31,8 @@ type sender struct {
 	eol string
 	// array: the events are elements of one JSON array, and not SSE.
 	array bool
+	// amazon: they are frames of an AWS event stream.
+	amazon bool
 
 	buf      []byte
 	ends     []int // body offsets at which buffered events end
@@ -240,9 +243,11 @@ func (s *sender) stop() {
 // event frames one event into the buffer and counts its tokens as generated.
 func (s *sender) event(f frame) {
 	x, from := s.x, len(s.buf)
-	if s.array {
+	switch {
+	case s.array:
 		s.element()
-	} else {
+	case s.amazon:
+	default:
 		s.buf = s.appendPrefix(s.buf, f.event)
 	}
 	line := len(s.buf)
@@ -250,7 +255,10 @@ func (s *sender) event(f frame) {
 	if f.tokens > 0 {
 		s.dress(line)
 	}
-	if !s.array {
+	switch {
+	case s.amazon:
+		s.appendMessage(f, line)
+	case !s.array:
 		s.buf = append(s.buf, s.eol...)
 		s.buf = append(s.buf, s.eol...)
 	}
@@ -311,8 +319,8 @@ func (s *sender) dress(line int) {
 }
 
 func (s *sender) comment() {
-	if s.array {
-		return // JSON has none
+	if s.array || s.amazon {
+		return // JSON has none, and neither have frames
 	}
 	from := len(s.buf)
 	s.buf = append(s.buf, comment...)
@@ -371,6 +379,10 @@ func (s *sender) errorEvent() {
 		status = 529 // overloaded is what breaks real streams
 	}
 	e := x.script.Error.fill(x.dialect, status)
+	if s.amazon {
+		s.event(e.exceptionFrame())
+		return
+	}
 	f := frame{data: e.json(x.dialect, "")}
 	if apiPath(x.r.URL.Path) == responsesPath {
 		f = frame{event: "error", data: e.responseEvent(s.rendered)}

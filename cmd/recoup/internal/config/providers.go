@@ -32,10 +32,12 @@ type member struct {
 
 var members = []member{
 	{"base_url", "http://host or https://host", setBaseURL},
-	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialect.Gemini.Name(), dialect.Cohere.Name(), dialectNone}), setDialect},
+	{"dialect", orList([]string{dialect.OpenAI.Name(), dialect.Anthropic.Name(), dialect.Gemini.Name(), dialect.Cohere.Name(), dialect.Bedrock.Name(), dialectNone}), setDialect},
 	{"on_cancel", orList([]string{string(gateway.BillingStops), string(gateway.BilledInFull), string(gateway.Unknown)}), setOnCancel},
 	{"resume", orList([]string{string(gateway.ResumeMarked), string(gateway.ResumeAuto), string(gateway.ResumeOff)}), setResume},
 	{"api_key_env", "the name of a variable of the environment, such as OPENAI_API_KEY", setAPIKeyEnv},
+	{"aws_credentials", "true or false", setAWSCredentials},
+	{"region", "an AWS region, such as us-east-1", setRegion},
 	{"include_usage", "true or false", setIncludeUsage},
 	{"propagate_trace", "true or false", setPropagateTrace},
 }
@@ -178,6 +180,12 @@ func providersText(s *Settings) string {
 		}
 		if p.APIKeyEnv != "" {
 			text += " with the key in " + p.APIKeyEnv
+		}
+		if p.AWSCredentials {
+			text += " with aws_credentials"
+		}
+		if p.Region != "" {
+			text += " in " + p.Region
 		}
 		if !p.IncludeUsage {
 			text += " without include_usage"

@@ -128,7 +128,7 @@ recoup.yaml:4: providers.recoup: "recoup" can't be a provider's name: paths that
 recoup.yaml:5: providers.new: has no base_url: want http://host or https://host
     5 |   new: {dialect: openai}
       |   ^
-recoup.yaml:6: providers.gemini.dialect: "google" is no dialect: want openai, anthropic, gemini, cohere or none
+recoup.yaml:6: providers.gemini.dialect: "google" is no dialect: want openai, anthropic, gemini, cohere, bedrock or none
     6 |   gemini: {dialect: google}
       |                     ^
 recoup.yaml:7: unknown key "dialekt": did you mean "dialect"?
@@ -137,7 +137,7 @@ recoup.yaml:7: unknown key "dialekt": did you mean "dialect"?
 recoup.yaml:7: providers.groq.resume: "maybe" is no way to resume: want marked, auto or off
     7 |   groq: {dialekt: openai, api_key_env: KEY, resume: maybe}
       |                                                     ^
-recoup.yaml:8: providers.anthropic: want base_url, dialect, on_cancel, resume, api_key_env, include_usage, propagate_trace, such as {base_url: https://api.openai.com}
+recoup.yaml:8: providers.anthropic: want base_url, dialect, on_cancel, resume, api_key_env, aws_credentials, region, include_usage, propagate_trace, such as {base_url: https://api.openai.com}
     8 |   anthropic: http://h
       |              ^
 `},

@@ -95,6 +95,7 @@ func (l *loading) check() {
 	l.recognise()
 	l.readAPIKeys()
 	l.readPrices()
+	l.makeSigners()
 	if len(l.problems) > 0 {
 		return
 	}
