@@ -2,14 +2,17 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/recoup-gateway/recoup/internal/audit"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/simulator"
 	"github.com/recoup-gateway/recoup/internal/token"
@@ -33,7 +36,7 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	defer provider.Close()
 	token := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte("an-admin-token-of-this-test"), 0o600); err != nil {
+	if err := os.WriteFile(token, []byte(adminToken), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	args := []string{"--provider=openai=" + provider.URL, "--provider=anthropic=" + provider.URL, "--admin-token-file=" + token}
@@ -73,6 +76,7 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Errorf("onto itself: %d: %s", code, errs)
 		}
 		again := serve(t, dir, args...)
+		awaitNothingPending(t, again.admin)
 		verifyTraffic(t, again.url, 8)
 		again.stop(t)
 		if p := prove(t, dir); !p.Proved || p.Ledger.Attempts < 8 {
@@ -97,6 +101,33 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("left are %v, %v", left, err)
 	}
 }
+
+// awaitNothingPending returns when all that is billed has its outcomes.
+func awaitNothingPending(t *testing.T, admin string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, admin+"/api/v1/audit", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+adminToken)
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum audit.Summary
+		err = json.NewDecoder(resp.Body).Decode(&sum)
+		resp.Body.Close()
+		if err == nil && resp.StatusCode == http.StatusOK && sum.Pending == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d attempts are pending: %s, %v", sum.Pending, resp.Status, err)
+		}
+	}
+}
+
+const adminToken = "an-admin-token-of-this-test"
 
 // TestVerifyExitCodes: 1 is for damage alone.
 func TestVerifyExitCodes(t *testing.T) {

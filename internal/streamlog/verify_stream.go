@@ -1,7 +1,6 @@
 package streamlog
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -97,10 +96,14 @@ func (v *verifier) keys(b *bucket, id ID, sum *summary, wrong func(progress, str
 			item, err := txn.Get(key)
 			if err == nil && item.ValueSize() > 0 {
 				err = value(item, func(stored []byte) error {
-					if len(stored) != len(id) || bytes.Compare(stored, id[:]) < 0 {
+					// To it, or to another with the same: of those that came at once any.
+					if len(stored) != len(id) {
 						return fmt.Errorf("%w: it leads to %x", ErrDamaged, stored)
 					}
-					return nil // to it, or to a newer one
+					if _, err := txn.Get(headKey(ID(stored))); err != nil {
+						return fmt.Errorf("%w: it leads to %x: %w", ErrDamaged, stored, err)
+					}
+					return nil
 				})
 			}
 			switch {

@@ -185,3 +185,31 @@ func TestVerifyReadOnlyDirectory(t *testing.T) {
 		t.Errorf("%+v, %q", v, found)
 	}
 }
+
+// Of two equal calls at once, the later one may be the first whose index is written.
+func TestVerifyEqualCallsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Options{Retention: time.Hour})
+	h := Header{Principal: alice, Key: Hash{2}, Fingerprint: Hash{3}, Provider: "openai", Dialect: "openai", Endpoint: "/v1/chat/completions", Model: "m"}
+	var streams []*Stream
+	for range 2 {
+		s, err := l.Prepare(h, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams = append(streams, s)
+	}
+	for _, i := range []int{1, 0} {
+		if err := streams[i].Open(); err != nil {
+			t.Fatal(err)
+		}
+		finish(t, streams[i])
+		streams[i].Release()
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if found, _, v := verified(t, dir, nil); len(found) > 0 || v.Streams != 2 {
+		t.Errorf("%+v, %q", v, found)
+	}
+}
