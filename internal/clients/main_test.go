@@ -1,0 +1,24 @@
+package clients
+
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+// otherKey is another caller's.
+const otherKey = "sk-bob"
+
+func TestMain(m *testing.M) {
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "recoup-clients-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(scratch) }()
+	return m.Run()
+}
