@@ -24,4 +24,11 @@ var jsClients = []client{
 	{name: "openai-js/chat.stream", driver: node, dialect: chat, calls: []string{stream}, root: "/v1", module: "openai"},
 	{name: "openai-js/responses.create", driver: node, dialect: responses, calls: both, root: "/v1", module: "openai"},
 	{name: "openai-js/responses.stream", driver: node, dialect: responses, calls: []string{stream}, root: "/v1", module: "openai"},
+	{name: "anthropic-js/messages.create", driver: node, dialect: messages, calls: both, module: "@anthropic-ai/sdk"},
+	{name: "anthropic-js/messages.stream", driver: node, dialect: messages, calls: []string{stream}, module: "@anthropic-ai/sdk"},
+	{name: "ai-sdk/openai.responses", driver: node, dialect: responses, calls: both, root: "/v1", module: "@ai-sdk/openai"},
+	{name: "ai-sdk/openai.chat", driver: node, dialect: chat, calls: both, root: "/v1", module: "@ai-sdk/openai"},
+	{name: "ai-sdk/anthropic", driver: node, dialect: messages, calls: both, root: "/v1", module: "@ai-sdk/anthropic"},
+	{name: "langchain-js/openai", driver: node, dialect: chat, calls: both, root: "/v1", module: "@langchain/openai"},
+	{name: "genai-js/generateContent", driver: node, dialect: gemini, calls: both, module: "@google/genai"},
 }

@@ -4,6 +4,10 @@ import { writeSync } from 'node:fs';
 
 const modules = {
   'openai-js': './openai.mjs',
+  'anthropic-js': './anthropic.mjs',
+  'ai-sdk': './ai.mjs',
+  'langchain-js': './langchain.mjs',
+  'genai-js': './genai.mjs',
 };
 
 const job = JSON.parse(process.env.RECOUP_CLIENT_JOB);
