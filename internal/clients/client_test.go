@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -28,15 +29,7 @@ type client struct {
 	module  string   // whose version the table shows
 }
 
-// streams says whether it can.
-func (c client) makes(call string) bool {
-	for _, made := range c.calls {
-		if made == call {
-			return true
-		}
-	}
-	return false
-}
+func (c client) makes(call string) bool { return slices.Contains(c.calls, call) }
 
 // A dialect is what a client speaks, with what tests have to know of it.
 type dialect struct {
@@ -62,7 +55,7 @@ type driver struct {
 
 // clients are all of them.
 func clients() []client {
-	return jsClients
+	return slices.Concat(goClients, jsClients)
 }
 
 // A job is what a driver is to do.
@@ -150,7 +143,7 @@ func (c client) start(t *testing.T, base string, j job) *process {
 	t.Cleanup(cancel)
 	command := c.driver.command()
 	p := &process{t: t, cmd: exec.CommandContext(ctx, command[0], command[1:]...), stderr: &bytes.Buffer{}}
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + scratch, "RECOUP_CLIENT_JOB=" + string(text)}, c.driver.environ...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + scratch, jobEnv + "=" + string(text)}, c.driver.environ...)
 	for prefix, key := range map[string]string{"OPENAI_": "OPENAI_API_KEY", "ANTHROPIC_": "ANTHROPIC_API_KEY", "GOOGLE_GEMINI_": "GEMINI_API_KEY"} {
 		p.cmd.Env = append(p.cmd.Env, prefix+"BASE_URL="+base, key+"="+j.apiKey)
 	}
@@ -265,7 +258,7 @@ func eachClient(t *testing.T, test func(*testing.T, client)) {
 	}
 }
 
-// inScratch makes paths of a driver's folder.
+// folder is the path of a driver's.
 func folder(name string) string {
 	path, err := filepath.Abs(name)
 	if err != nil {

@@ -1,4 +1,4 @@
-package gateway_test
+package gosdk
 
 import (
 	"context"
@@ -9,21 +9,22 @@ import (
 	"github.com/anthropics/anthropic-sdk-go/v2"
 	sdkoption "github.com/anthropics/anthropic-sdk-go/v2/option"
 	"github.com/anthropics/anthropic-sdk-go/v2/packages/ssestream"
-
-	"github.com/recoup-gateway/recoup/internal/simulator"
 )
 
-// askAnthropic makes a message with Anthropic's SDK.
-func askAnthropic(ctx context.Context, call sdkCall) sdkAnswer {
+// Messages makes a message with Anthropic's SDK.
+func Messages(ctx context.Context, call Call) Answer {
 	var opts []sdkoption.RequestOption
 	if call.Base != "" {
-		opts = append(opts, sdkoption.WithBaseURL(call.Base), sdkoption.WithAPIKey("sk-alice"))
+		opts = append(opts, sdkoption.WithBaseURL(call.Base), sdkoption.WithAPIKey(callersKey))
 	}
 	if call.Client != nil {
 		opts = append(opts, sdkoption.WithHTTPClient(call.Client))
 	}
 	if call.Retries != nil {
 		opts = append(opts, sdkoption.WithMaxRetries(*call.Retries))
+	}
+	if call.Timeout > 0 {
+		opts = append(opts, sdkoption.WithRequestTimeout(call.Timeout))
 	}
 	if call.Key != "" {
 		opts = append(opts, sdkoption.WithHeader("Idempotency-Key", call.Key))
@@ -33,41 +34,51 @@ func askAnthropic(ctx context.Context, call sdkCall) sdkAnswer {
 	}
 	client := anthropic.NewClient(opts...)
 	params := anthropic.MessageNewParams{
-		Model: "claude-opus-4-8", MaxTokens: 4096,
-		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock(prompt(call)))},
+		Model: anthropic.Model(call.model("claude-opus-4-8")), MaxTokens: 4096,
+		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock(call.prompt()))},
+	}
+	if call.Tools {
+		params.Tools = []anthropic.ToolUnionParam{{OfTool: &anthropic.ToolParam{
+			Name: toolName, Description: anthropic.String(toolDescription),
+			InputSchema: anthropic.ToolInputSchemaParam{Properties: toolProperties, Required: []string{"city", "days"}},
+		}}}
 	}
 	if !call.Stream {
 		m, err := client.Messages.New(ctx, params)
 		return anthropicAnswer(m, err)
 	}
-	return streamAnthropic(client.Messages.NewStreaming(ctx, params), call.Delta)
+	return streamAnthropic(client.Messages.NewStreaming(ctx, params), call)
 }
 
-func streamAnthropic(stream *ssestream.Stream[anthropic.MessageStreamEventUnion], delta func(string)) sdkAnswer {
+func streamAnthropic(stream *ssestream.Stream[anthropic.MessageStreamEventUnion], call Call) Answer {
 	defer stream.Close()
 	var m anthropic.Message
 	var objects []string
+	stopped := false
 	for stream.Next() {
 		event := stream.Current()
 		objects = append(objects, event.RawJSON())
 		if err := m.Accumulate(event); err != nil {
-			return sdkAnswer{Fault: sdkFault{Kind: faultOther, Message: err.Error()}}
+			return Answer{Fault: Fault{Kind: FaultOther, Message: err.Error()}}
 		}
-		if delta != nil && event.Delta.Type == "text_delta" {
-			delta(event.Delta.Text)
+		switch {
+		case event.Type == "message_stop":
+			stopped = true
+		case event.Delta.Type == "text_delta":
+			call.piece(event.Delta.Text)
 		}
 	}
 	a := anthropicAnswer(&m, stream.Err())
-	a.Objects = objects
+	a.Objects, a.Complete = objects, stopped
 	return a
 }
 
-func anthropicAnswer(m *anthropic.Message, err error) sdkAnswer {
-	a := sdkAnswer{Fault: anthropicFault(err)}
+func anthropicAnswer(m *anthropic.Message, err error) Answer {
+	a := Answer{Fault: anthropicFault(err)}
 	if m == nil {
 		return a
 	}
-	a.Finish = string(m.StopReason)
+	a.Finish, a.Complete = string(m.StopReason), m.StopReason != ""
 	a.Input = int(m.Usage.InputTokens + m.Usage.CacheReadInputTokens + m.Usage.CacheCreationInputTokens)
 	a.Output = int(m.Usage.OutputTokens)
 	if raw := m.RawJSON(); raw != "" {
@@ -76,36 +87,36 @@ func anthropicAnswer(m *anthropic.Message, err error) sdkAnswer {
 	for _, block := range m.Content {
 		a.Text += block.Text
 		if block.Type == "tool_use" {
-			a.Tools = append(a.Tools, simulator.Tool{Name: block.Name, Arguments: string(block.Input)})
+			a.Tools = append(a.Tools, Tool{Name: block.Name, Arguments: string(block.Input)})
 			a.Calls = append(a.Calls, block.ID)
 		}
 	}
 	return a
 }
 
-func anthropicFault(err error) sdkFault {
+func anthropicFault(err error) Fault {
 	var api *anthropic.Error
 	switch {
 	case err == nil:
-		return sdkFault{}
+		return Fault{}
 	case errors.As(err, &api):
 		var body struct {
 			Error struct{ Type, Message string }
 		}
 		if err := json.Unmarshal([]byte(api.RawJSON()), &body); err != nil {
-			return sdkFault{Kind: faultOther, Message: fmt.Sprintf("%s: %v", api.RawJSON(), err)}
+			return Fault{Kind: FaultOther, Message: fmt.Sprintf("%s: %v", api.RawJSON(), err)}
 		}
-		f := sdkFault{
-			Kind: faultAPI, Status: api.StatusCode, Type: string(api.Type()), Message: body.Error.Message,
+		f := Fault{
+			Kind: FaultAPI, Status: api.StatusCode, Type: string(api.Type()), Message: body.Error.Message,
 			RetryAfter: api.Response.Header.Get("Retry-After"), RequestID: api.RequestID,
 			ShouldRetry: api.Response.Header.Get("X-Should-Retry"),
 		}
 		if api.StatusCode < 400 {
-			f.Kind = faultEvent
+			f.Kind = FaultEvent
 		}
 		return f
 	case aborted(err):
-		return sdkFault{Kind: faultCut}
+		return Fault{Kind: FaultCut}
 	}
-	return sdkFault{Kind: faultOther, Message: err.Error()}
+	return Fault{Kind: FaultOther, Message: err.Error()}
 }
