@@ -150,7 +150,7 @@ func (c client) start(t *testing.T, base string, j job) *process {
 	t.Cleanup(cancel)
 	command := c.driver.command()
 	p := &process{t: t, cmd: exec.CommandContext(ctx, command[0], command[1:]...), stderr: &bytes.Buffer{}}
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + scratch, jobEnv + "=" + string(text)}, c.driver.environ...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + scratch, "NODE_COMPILE_CACHE=" + scratch, jobEnv + "=" + string(text)}, c.driver.environ...)
 	for prefix, key := range map[string]string{"OPENAI_": "OPENAI_API_KEY", "ANTHROPIC_": "ANTHROPIC_API_KEY", "GOOGLE_GEMINI_": "GEMINI_API_KEY"} {
 		p.cmd.Env = append(p.cmd.Env, prefix+"BASE_URL="+base, key+"="+j.apiKey)
 	}
@@ -274,5 +274,5 @@ func folder(name string) string {
 	return path
 }
 
-// short says that only the short form is wanted: one that takes a minute, as CI has it.
+// short says that only the short form is wanted: one that takes a minute or two, as CI has it.
 func short() bool { return os.Getenv("RECOUP_FULL") == "" }

@@ -35,7 +35,7 @@ func scenes() []scene {
 				return o.Answer != nil && len(o.Answer.Tools) == 1 && o.Answer.Tools[0].Name == "weather"
 			}},
 		{name: "wrong key", job: job{apiKey: "sk-wrong", MaxRetries: &noRetries}, want: failed(401)},
-		{name: "rate limit", script: simulator.Script{Status: 429, Headers: map[string]string{"Retry-After": "1"}}, job: job{MaxRetries: &noRetries}, want: failed(429), smoke: true},
+		{name: "rate limit", script: simulator.Script{Status: 429, Headers: map[string]string{"Retry-After": "1"}}, job: job{MaxRetries: &noRetries}, want: failed(429)},
 		{name: "unknown model", script: simulator.Script{Status: 400, Error: simulator.ErrorBody{Message: "invalid model ID"}}, job: job{MaxRetries: &noRetries, Model: "gpt-0"}, want: failed(400)},
 		{name: "error event", script: simulator.Script{Tokens: 20, ErrorAfterEvents: 12, Seed: 5}, job: job{MaxRetries: &noRetries}, stream: true,
 			want: func(o outcome) bool { return o.Error != nil || !o.Answer.Complete }},

@@ -38,6 +38,9 @@ func TestNoSilentTruncation(t *testing.T) {
 	eachClient(t, func(t *testing.T, c client) {
 		s := newSite(t)
 		for i, cut := range cuts {
+			if i > 0 && c.driver.gated && short() {
+				continue
+			}
 			j := job{MaxRetries: &noRetries}
 			direct := s.once(c, s.provider+c.root, j, cut)
 			page.found(t, truncationTable, c, truncationColumns[2*i], told(direct))
