@@ -34,7 +34,7 @@ func Messages(ctx context.Context, call Call) Answer {
 	}
 	client := anthropic.NewClient(opts...)
 	params := anthropic.MessageNewParams{
-		Model: anthropic.Model(call.model("claude-opus-4-8")), MaxTokens: 4096,
+		Model: call.model("claude-opus-4-8"), MaxTokens: 4096,
 		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock(call.prompt()))},
 	}
 	if call.Tools {
@@ -51,7 +51,7 @@ func Messages(ctx context.Context, call Call) Answer {
 }
 
 func streamAnthropic(stream *ssestream.Stream[anthropic.MessageStreamEventUnion], call Call) Answer {
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // it has been read
 	var m anthropic.Message
 	var objects []string
 	stopped := false

@@ -56,7 +56,7 @@ func Chat(ctx context.Context, call Call) Answer {
 }
 
 func streamOpenAI(stream *ssestream.Stream[openai.ChatCompletionChunk], call Call) Answer {
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // it has been read
 	var acc openai.ChatCompletionAccumulator
 	var objects []string
 	for stream.Next() {

@@ -27,7 +27,7 @@ func Responses(ctx context.Context, call Call) Answer {
 // ReadResponse reads to the end, or to an error that comes as an event: this SDK gives it to the caller like
 // any other.
 func ReadResponse(stream *ssestream.Stream[responses.ResponseStreamEventUnion], call Call) Answer {
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // it has been read
 	var last *responses.Response
 	var objects []string
 	text := ""
