@@ -5,18 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/recoup-gateway/recoup/gateway"
+	"github.com/recoup-gateway/recoup/internal/clients/gosdk"
 	"github.com/recoup-gateway/recoup/internal/simulator"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 )
@@ -35,8 +33,8 @@ type job struct {
 // A line is what an agent process prints: a piece of text as it comes, and at
 // the end the whole answer.
 type line struct {
-	Delta  string     `json:",omitempty"`
-	Answer *sdkAnswer `json:",omitempty"`
+	Delta  string        `json:",omitempty"`
+	Answer *gosdk.Answer `json:",omitempty"`
 }
 
 // An agent has to be a process, for only that can be killed. It must not run
@@ -58,13 +56,13 @@ func runAgent(text string) error {
 	if err := json.Unmarshal([]byte(text), &j); err != nil {
 		return fmt.Errorf("agent: %w", err)
 	}
-	for _, k := range slices.Concat(sdks, bedrockSDKs) {
+	for _, k := range bedrockSDKs {
 		if k.name != j.SDK {
 			continue
 		}
 		out := json.NewEncoder(os.Stdout) // writes each line at once
 		var failed error
-		answer := k.ask(context.Background(), sdkCall{Key: j.Key, Stream: j.Stream, Delta: func(text string) {
+		answer := k.ask(context.Background(), gosdk.Call{Key: j.Key, Stream: j.Stream, Delta: func(text string) {
 			if err := out.Encode(line{Delta: text}); err != nil {
 				failed = err
 			}
@@ -162,7 +160,7 @@ func (a *agent) kill() {
 }
 
 // finish reads to the end.
-func (a *agent) finish() (text string, answer sdkAnswer) {
+func (a *agent) finish() (text string, answer gosdk.Answer) {
 	a.t.Helper()
 	l := a.next()
 	for ; l.Answer == nil; l = a.next() {
@@ -190,32 +188,10 @@ var deaths = []death{
 	{name: "while the provider works on a JSON answer, and finds it stored", stream: false, after: true},
 }
 
-// An agent that is killed and started again with the same key gets the whole
-// answer, and the provider is asked once. So does one without a key, where its
-// environment or the operator says that equal calls may continue each other: that
-// needs no code. (Anthropic's SDK for Go does not look at ANTHROPIC_CUSTOM_HEADERS
-// where it finds a key in the environment.)
-func TestAKilledAgentComesBackToItsAnswer(t *testing.T) {
-	eachSDK(t, func(t *testing.T, k sdk) {
-		s := newSite(t, deterministic, func(s *site) {
-			s.config.Providers = maps.Clone(s.config.Providers)
-			resumeOf(&s.config, gateway.ResumeAuto) // of anthropic
-		})
-		for _, d := range deaths {
-			t.Run(d.name, func(t *testing.T) {
-				dieAndComeBack(t, s, k, d, job{SDK: k.name, Key: "run-7:" + d.name, Stream: d.stream})
-			})
-			t.Run(d.name+", without a key", func(t *testing.T) {
-				dieAndComeBack(t, s, k, d, job{SDK: k.name, Auto: true, Stream: d.stream})
-			})
-		}
-	})
-}
-
 func dieAndComeBack(t *testing.T, s *site, k sdk, d death, j job) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	whole, _ := s.run(k, sdkCall{Base: s.provider + k.root, Stream: d.stream}, simulator.Script{Tokens: 60})
+	whole, _ := s.run(k, gosdk.Call{Base: s.provider + k.root, Stream: d.stream}, simulator.Script{Tokens: 60})
 	if whole.Fault.Kind != "" || whole.Output != 60 {
 		t.Fatalf("direct: %s", show(whole))
 	}
@@ -277,7 +253,7 @@ func (s *site) awaitNoReader() {
 }
 
 // paidOnce checks that the provider was called once, for all of an answer.
-func (s *site) paidOnce(ctx context.Context, got sdkAnswer) {
+func (s *site) paidOnce(ctx context.Context, got gosdk.Answer) {
 	s.t.Helper()
 	if err := s.sim.WaitIdle(ctx); err != nil {
 		s.t.Fatal(err)
@@ -289,69 +265,6 @@ func (s *site) paidOnce(ctx context.Context, got sdkAnswer) {
 	if e.End != simulator.EndCompleted || e.Answer != got.Output || e.Billed != got.Output {
 		s.t.Errorf("the bill says %+v, the agent got %d tokens", e, got.Output)
 	}
-}
-
-// A provider that closes the connection before it answers has called for one
-// retry, the SDK's: the gateway makes none of its own, and a key that named the
-// failed call names the next.
-func TestAnSDKRetriesWhereTheProviderGaveNoAnswer(t *testing.T) {
-	eachSDK(t, func(t *testing.T, k sdk) {
-		s := newSite(t, deterministic)
-		call := sdkCall{Base: s.server.URL + k.root, Stream: true}
-		whole, _ := s.run(k, call, simulator.Script{Tokens: 40}) // leaves a connection to the provider to be used again
-		for _, key := range []string{"", "run-7:step-3"} {
-			call.Key = key
-			got, seen := s.run(k, call, simulator.Script{Drop: true}, simulator.Script{Tokens: 40})
-			if !reflect.DeepEqual(got, whole) || got.Output != 40 {
-				t.Errorf("key %q: %s\nwant\n%s", key, show(got), show(whole))
-			}
-			if len(seen) != 2 || seen[1].Header.Get("X-Stainless-Retry-Count") != "1" {
-				t.Errorf("key %q: the provider saw %+v, want the call and one retry by the SDK", key, seen)
-			}
-		}
-	})
-}
-
-// A connection that breaks before there is a response is repeated by the SDK, with
-// its mark; that is one call, though nobody has said anything of resuming.
-func TestAnSDKRetriesWhatBrokeBeforeItsHead(t *testing.T) {
-	eachSDK(t, func(t *testing.T, k sdk) {
-		s := newSite(t, deterministic)
-		for _, stream := range []bool{true, false} {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
-			whole, _ := s.run(k, sdkCall{Base: s.provider + k.root, Stream: stream}, simulator.Script{Tokens: 60})
-			s.sim.Reset()
-			s.sim.Next(simulator.Script{Tokens: 60, StallHead: true})
-			calls := make(chan string, 8) // the retry counts, as they come
-			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				calls <- r.Header.Get("X-Stainless-Retry-Count")
-				if r.Header.Get("X-Stainless-Retry-Count") == "0" {
-					r := r.Clone(ctx)
-					gone, leave := context.WithCancel(ctx)
-					go s.server.Config.Handler.ServeHTTP(httptest.NewRecorder(), r.WithContext(gone))
-					s.waitStalled(1)
-					leave()
-					s.awaitNoReader()
-					panic(http.ErrAbortHandler)
-				}
-				s.sim.Release()
-				s.server.Config.Handler.ServeHTTP(w, r)
-			}))
-			got := k.ask(ctx, sdkCall{Base: front.URL + k.root, Stream: stream})
-			front.Close()
-			if !reflect.DeepEqual(got, whole) {
-				t.Errorf("got\n%s\nwant\n%s", show(got), show(whole))
-			}
-			if first, second := <-calls, <-calls; first != "0" || second != "1" || len(calls) != 0 {
-				t.Errorf("calls %q and %q, and %d more", first, second, len(calls))
-			}
-			s.paidOnce(ctx, got)
-			if marks := fmt.Sprint(s.marks(s.newest())); !strings.Contains(marks, "attach at 0 retry") {
-				t.Errorf("marks %s", marks)
-			}
-		}
-	})
 }
 
 // newest is the newest stream's id.

@@ -1,0 +1,43 @@
+package clients
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// otherKey is another caller's.
+const otherKey = "sk-bob"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(jobEnv); text != "" {
+		if err := drive(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	flag.Parse()
+	err := page.load()
+	if err == nil {
+		page.stale, err = page.complete()
+	}
+	if err == nil && page.stale && *update {
+		err = page.save()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if scratch, err = os.MkdirTemp("", "recoup-clients-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(scratch) }()
+	return m.Run()
+}
