@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,13 +57,13 @@ var (
 // package's documentation.
 type driver struct {
 	gated   bool // needs what RECOUP_CLIENTS=1 says is installed
-	command func() []string
+	command func(t *testing.T) []string
 	environ []string // besides that of the protocol
 }
 
 // clients are all of them.
 func clients() []client {
-	return jsClients
+	return slices.Concat(jsClients, pythonClients)
 }
 
 // A job is what a driver is to do.
@@ -148,7 +149,7 @@ func (c client) start(t *testing.T, base string, j job) *process {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	command := c.driver.command()
+	command := c.driver.command(t)
 	p := &process{t: t, cmd: exec.CommandContext(ctx, command[0], command[1:]...), stderr: &bytes.Buffer{}}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + scratch, "RECOUP_CLIENT_JOB=" + string(text)}, c.driver.environ...)
 	for prefix, key := range map[string]string{"OPENAI_": "OPENAI_API_KEY", "ANTHROPIC_": "ANTHROPIC_API_KEY", "GOOGLE_GEMINI_": "GEMINI_API_KEY"} {

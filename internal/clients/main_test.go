@@ -9,6 +9,9 @@ import (
 // otherKey is another caller's.
 const otherKey = "sk-bob"
 
+// atEnd is what is to be done behind the last test.
+var atEnd []func()
+
 func TestMain(m *testing.M) {
 	os.Exit(runTests(m))
 }
@@ -20,5 +23,10 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
+	defer func() {
+		for _, end := range atEnd {
+			end()
+		}
+	}()
 	return m.Run()
 }
