@@ -196,7 +196,9 @@ func (a *answer) verdict(err error) streamlog.End {
 	case a.complete:
 		return streamlog.End{State: streamlog.Completed, Clean: true}
 	case a.failed:
-		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: "the provider sent an error in its answer", Clean: whole && a.json && (a.events == nil || a.seen.Whole())}
+		// Nobody takes an error for an answer. Where the provider ended its body well after it, an abort could only
+		// hide the error: some clients drop what they have not read yet when a connection breaks.
+		return streamlog.End{State: streamlog.Failed, Cause: causeUpstream, Detail: "the provider sent an error in its answer", Clean: whole && (a.events == nil || !a.json || a.seen.Whole())}
 	case a.ok && a.opaque && a.streamed && whole:
 		return streamlog.End{State: streamlog.Interrupted, Cause: causeUpstream, Detail: "the provider used a content coding that it was not asked for, so nobody can tell whether the answer is whole"}
 	case !a.ok:

@@ -2,108 +2,34 @@ package gateway_test
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
-	"google.golang.org/genai"
-
+	"github.com/recoup-gateway/recoup/internal/clients/gosdk"
 	"github.com/recoup-gateway/recoup/internal/simulator"
 )
 
 // genAI is Google's SDK. It retries nothing by itself, and its streams are events.
-var genAI = sdk{name: "genai", provider: "gemini", dropped: 1, ask: askGenAI, finish: map[string]string{"end": "STOP", "tools": "STOP"}}
-
-func askGenAI(ctx context.Context, call sdkCall) sdkAnswer {
-	headers := http.Header{}
-	if call.Key != "" {
-		headers.Set("Idempotency-Key", call.Key)
-	}
-	client, err := genai.NewClient(ctx, &genai.ClientConfig{
-		APIKey: "sk-alice", Backend: genai.BackendGeminiAPI, HTTPClient: call.Client,
-		HTTPOptions: genai.HTTPOptions{BaseURL: call.Base, Headers: headers},
-	})
-	if err != nil {
-		return sdkAnswer{Fault: sdkFault{Kind: faultOther, Message: err.Error()}}
-	}
-	var a sdkAnswer
-	const model = "gemini-2.5-pro"
-	if !call.Stream {
-		response, err := client.Models.GenerateContent(ctx, model, genai.Text(prompt(call)), nil)
-		a.addGenAI(response, err)
-		return a
-	}
-	for response, err := range client.Models.GenerateContentStream(ctx, model, genai.Text(prompt(call)), nil) {
-		text := a.Text
-		a.addGenAI(response, err)
-		if call.Delta != nil && a.Text != text {
-			call.Delta(strings.TrimPrefix(a.Text, text))
-		}
-	}
-	return a
-}
-
-func (a *sdkAnswer) addGenAI(r *genai.GenerateContentResponse, err error) {
-	if err != nil {
-		a.Fault = genAIFault(err)
-	}
-	if r == nil {
-		return
-	}
-	headers := r.SDKHTTPResponse
-	r.SDKHTTPResponse = nil // the gateway's own are among them
-	if raw, err := json.Marshal(r); err == nil {
-		a.Objects = append(a.Objects, string(raw))
-	}
-	r.SDKHTTPResponse = headers
-	if u := r.UsageMetadata; u != nil {
-		a.Input, a.Output = int(u.PromptTokenCount), int(u.CandidatesTokenCount+u.ThoughtsTokenCount)
-	}
-	for _, c := range r.Candidates {
-		if c.FinishReason != "" {
-			a.Finish = string(c.FinishReason)
-		}
-		for _, part := range c.Content.Parts {
-			a.Text += part.Text
-			if call := part.FunctionCall; call != nil {
-				args, _ := json.Marshal(call.Args) // came from JSON
-				a.Tools = append(a.Tools, simulator.Tool{Name: call.Name, Arguments: string(args)})
-			}
-		}
-	}
-}
-
-func genAIFault(err error) sdkFault {
-	var api genai.APIError
-	switch {
-	case errors.As(err, &api):
-		return sdkFault{Kind: faultAPI, Status: api.Code, Type: api.Status, Message: api.Message}
-	case aborted(err):
-		return sdkFault{Kind: faultCut}
-	}
-	return sdkFault{Kind: faultOther, Message: err.Error()}
-}
+var genAI = sdk{name: "genai", provider: "gemini", dropped: 1, ask: gosdk.GenerateContent, finish: map[string]string{"end": "STOP", "tools": "STOP"}}
 
 // genAIScenarios are those that make sense with an SDK that doesn't retry.
 func genAIScenarios() []scenario {
 	list := slices.DeleteFunc(scenarios(genAI), func(sc scenario) bool {
 		// It can't bear comments, and reports half an event and an error in one in its own ways.
-		return len(sc.scripts) > 1 || strings.Contains(sc.name, "comments") || sc.fault.Kind == faultEvent ||
+		return len(sc.scripts) > 1 || strings.Contains(sc.name, "comments") || sc.fault.Kind == gosdk.FaultEvent ||
 			strings.Contains(sc.name, "within an event") || sc.fault.RetryAfter != ""
 	})
 	once := func(v simulator.Script) []simulator.Script { return []simulator.Script{v} }
 	return append(list,
 		scenario{name: "other line ends", mode: "sse", scripts: once(simulator.Script{Tokens: 20, CRLF: true}), finish: "end", output: 20},
 		scenario{name: "shown thoughts", scripts: once(simulator.Script{Tokens: 20, Hidden: 9, ShowHidden: true}), finish: "end", output: 29},
-		scenario{name: "rate limit", scripts: once(status(429)), fault: sdkFault{Kind: faultAPI, Status: 429}},
-		scenario{name: "overloaded, once", scripts: once(status(503)), fault: sdkFault{Kind: faultAPI, Status: 503}},
-		scenario{name: "error in mid-stream", mode: "sse", scripts: once(simulator.Script{Tokens: 40, ErrorAfterEvents: 20}), fault: sdkFault{Kind: faultAPI, Status: 503}},
-		scenario{name: "error before the first event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, ErrorAfterEvents: -1}), fault: sdkFault{Kind: faultAPI, Status: 503}},
-		scenario{name: "cut within an event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterBytes: 1500}), fault: sdkFault{Kind: faultOther}},
-		scenario{name: "a clean end within an event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterBytes: 1500, Cut: simulator.CutClean}), fault: sdkFault{Kind: faultOther}},
+		scenario{name: "rate limit", scripts: once(status(429)), fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 429}},
+		scenario{name: "overloaded, once", scripts: once(status(503)), fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 503}},
+		scenario{name: "error in mid-stream", mode: "sse", scripts: once(simulator.Script{Tokens: 40, ErrorAfterEvents: 20}), fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 503}},
+		scenario{name: "error before the first event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, ErrorAfterEvents: -1}), fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 503}},
+		scenario{name: "cut within an event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterBytes: 1500}), fault: gosdk.Fault{Kind: gosdk.FaultOther}},
+		scenario{name: "a clean end within an event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterBytes: 1500, Cut: simulator.CutClean}), fault: gosdk.Fault{Kind: gosdk.FaultOther}},
 	)
 }
 
@@ -125,7 +51,7 @@ func TestGenAIComesBackToItsAnswer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, deterministic)
 	sc := simulator.Script{Tokens: 60, Hidden: 9, Input: 50}
-	whole, _ := s.run(genAI, sdkCall{Base: s.provider, Stream: true}, sc)
+	whole, _ := s.run(genAI, gosdk.Call{Base: s.provider, Stream: true}, sc)
 	if whole.Fault.Kind != "" || whole.Output != 69 {
 		t.Fatalf("direct: %s", show(whole))
 	}
@@ -134,7 +60,7 @@ func TestGenAIComesBackToItsAnswer(t *testing.T) {
 	s.sim.Next(sc)
 	ctx, leave := context.WithCancel(t.Context())
 	pieces := 0
-	first := askGenAI(ctx, sdkCall{Base: s.server.URL, Client: s.client, Key: "run:step", Stream: true, Delta: func(string) {
+	first := gosdk.GenerateContent(ctx, gosdk.Call{Base: s.server.URL, Client: s.client, Key: "run:step", Stream: true, Delta: func(string) {
 		if pieces++; pieces == 20 {
 			leave()
 		}
@@ -143,7 +69,7 @@ func TestGenAIComesBackToItsAnswer(t *testing.T) {
 		t.Fatalf("the first: %s", show(first))
 	}
 	s.releaseStalled()
-	again := askGenAI(t.Context(), sdkCall{Base: s.server.URL, Client: s.client, Key: "run:step", Stream: true})
+	again := gosdk.GenerateContent(t.Context(), gosdk.Call{Base: s.server.URL, Client: s.client, Key: "run:step", Stream: true})
 	if show(again) != show(whole) {
 		t.Errorf("again:\n%s\ndirect:\n%s", show(again), show(whole))
 	}
@@ -160,23 +86,23 @@ func TestGenAIBaseURLsAndErrors(t *testing.T) {
 	s := newSite(t, deterministic)
 	for _, base := range []string{"", "/", "/gemini", "/gemini/"} {
 		for _, stream := range []bool{false, true} {
-			got, seen := s.run(genAI, sdkCall{Base: s.server.URL + base, Stream: stream}, simulator.Script{Tokens: 5})
+			got, seen := s.run(genAI, gosdk.Call{Base: s.server.URL + base, Stream: stream}, simulator.Script{Tokens: 5})
 			if got.Fault.Kind != "" || got.Output != 5 || len(seen) != 1 || !strings.HasPrefix(seen[0].Path, geminiModel+":") {
 				t.Errorf("base %q: %+v, seen %+v", base, got, seen)
 			}
 		}
 	}
-	if first, _ := s.run(genAI, sdkCall{Base: s.server.URL, Key: "used", Stream: true}); first.Fault.Kind != "" {
+	if first, _ := s.run(genAI, gosdk.Call{Base: s.server.URL, Key: "used", Stream: true}); first.Fault.Kind != "" {
 		t.Fatal(first.Fault)
 	}
-	got, _ := s.run(genAI, sdkCall{Base: s.server.URL, Key: "used", Stream: true, Prompt: "another"})
-	if got.Fault.Kind != faultAPI || got.Fault.Status != 422 || got.Fault.Type != "INVALID_ARGUMENT" || !strings.Contains(got.Fault.Message, "with another body") {
+	got, _ := s.run(genAI, gosdk.Call{Base: s.server.URL, Key: "used", Stream: true, Prompt: "another"})
+	if got.Fault.Kind != gosdk.FaultAPI || got.Fault.Status != 422 || got.Fault.Type != "INVALID_ARGUMENT" || !strings.Contains(got.Fault.Message, "with another body") {
 		t.Errorf("key reused: %+v", got.Fault)
 	}
 	if err := s.gateway.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := s.run(genAI, sdkCall{Base: s.server.URL}); got.Fault.Status != 503 || got.Fault.Type != "UNAVAILABLE" {
+	if got, _ := s.run(genAI, gosdk.Call{Base: s.server.URL}); got.Fault.Status != 503 || got.Fault.Type != "UNAVAILABLE" {
 		t.Errorf("draining: %+v", got.Fault)
 	}
 }

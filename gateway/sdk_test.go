@@ -15,49 +15,9 @@ import (
 
 	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/gateway/dialect"
+	"github.com/recoup-gateway/recoup/internal/clients/gosdk"
 	"github.com/recoup-gateway/recoup/internal/simulator"
 )
-
-// An sdkCall is one call that is made with an SDK as it is: what isn't said here
-// is the SDK's default.
-type sdkCall struct {
-	Base    string // URL; "": what the environment says
-	Client  *http.Client
-	Key     string // for Idempotency-Key
-	Stream  bool
-	Body    string // sent in place of the call's own, not streamed
-	Prompt  string // "": hello
-	Retries *int
-	Delta   func(text string) // sees each piece of text
-}
-
-// An sdkAnswer is what an SDK made of a response, in words that both have.
-type sdkAnswer struct {
-	Text    string
-	Tools   []simulator.Tool
-	Calls   []string // ids of Tools
-	Finish  string
-	Input   int // tokens as reported, cached ones included
-	Output  int
-	Objects []string // all that was decoded, as it came
-	Fault   sdkFault
-}
-
-// Kinds of faults.
-const (
-	faultAPI   = "api"   // the SDK's own error type, with a status
-	faultEvent = "event" // likewise, from an event in mid-stream
-	faultCut   = "cut"   // the body has no proper end
-	faultOther = "other"
-)
-
-type sdkFault struct {
-	Kind                  string // "": none
-	Status                int
-	Type, Code, Message   string
-	RetryAfter, RequestID string // of the response, if there was one
-	ShouldRetry           string // its X-Should-Retry
-}
 
 // An sdk is an official client library.
 type sdk struct {
@@ -68,15 +28,15 @@ type sdk struct {
 	prelude  int    // events before the first token
 	dropped  int    // calls that it makes if every JSON body breaks off
 	finish   map[string]string
-	ask      func(context.Context, sdkCall) sdkAnswer
+	ask      gosdk.Ask
 }
 
 var sdks = []sdk{
-	{name: "openai", provider: "openai", root: "/v1", path: chatPath, prelude: 1, dropped: 1, ask: askOpenAI,
+	{name: "openai", provider: "openai", root: "/v1", path: chatPath, prelude: 1, dropped: 1, ask: gosdk.Chat,
 		finish: map[string]string{"end": "stop", "tools": "tool_calls"}},
-	{name: "openai responses", provider: "openai", root: "/v1", path: responsesPath, prelude: responsePrelude, dropped: 1, ask: askResponses,
+	{name: "openai responses", provider: "openai", root: "/v1", path: responsesPath, prelude: responsePrelude, dropped: 1, ask: gosdk.Responses,
 		finish: map[string]string{"end": "completed", "tools": "completed"}},
-	{name: "anthropic", provider: "anthropic", path: messagesPath, prelude: 3, dropped: 3, ask: askAnthropic,
+	{name: "anthropic", provider: "anthropic", path: messagesPath, prelude: 3, dropped: 3, ask: gosdk.Messages,
 		finish: map[string]string{"end": "end_turn", "tools": "tool_use"}},
 }
 
@@ -125,7 +85,7 @@ type asked struct {
 
 // run makes a call against a base URL, with scripts for the provider, and
 // returns what came of it on both sides.
-func (s *site) run(k sdk, call sdkCall, scripts ...simulator.Script) (sdkAnswer, []asked) {
+func (s *site) run(k sdk, call gosdk.Call, scripts ...simulator.Script) (gosdk.Answer, []asked) {
 	s.t.Helper()
 	s.sim.Reset()
 	s.sim.Next(scripts...)
@@ -149,7 +109,7 @@ type scenario struct {
 	name    string
 	scripts []simulator.Script // one for each call that the provider is to see
 	mode    string             // "": both; sse; json
-	fault   sdkFault           // what of a fault has to be so for both SDKs
+	fault   gosdk.Fault        // what of a fault has to be so for both SDKs
 	gateway string             // the kind of fault through the gateway, where it has to be another
 	lossy   bool               // bytes before the fault may be lost on the way
 	finish  string             // key of sdk.finish
@@ -175,26 +135,26 @@ func scenarios(k sdk) []scenario {
 		{name: "lines and comments as others send them", mode: "sse", scripts: once(simulator.Script{Tokens: 20, CRLF: true, CommentEvery: 3, Comments: 2}), finish: "end", output: 20},
 		{name: "one tool", scripts: once(simulator.Script{Tools: []simulator.Tool{weather}}), finish: "tools"},
 		{name: "text, then two tools at once", scripts: once(simulator.Script{Tokens: 10, Tools: []simulator.Tool{weather, clock}}), finish: "tools"},
-		{name: "bad request", scripts: once(status(400)), fault: sdkFault{Kind: faultAPI, Status: 400}},
-		{name: "bad key", scripts: once(status(401)), fault: sdkFault{Kind: faultAPI, Status: 401}},
-		{name: "rate limit, for good", scripts: thrice(status(429)), fault: sdkFault{Kind: faultAPI, Status: 429}},
+		{name: "bad request", scripts: once(status(400)), fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 400}},
+		{name: "bad key", scripts: once(status(401)), fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 401}},
+		{name: "rate limit, for good", scripts: thrice(status(429)), fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 429}},
 		{name: "rate limit, wait a second", mode: "sse", scripts: []simulator.Script{wait, {Tokens: 40}}, finish: "end", output: 40},
 		{name: "rate limit, not to be retried", mode: "sse", scripts: once(simulator.Script{Status: 429, Headers: map[string]string{"Retry-After": "900", "X-Should-Retry": "false"}}),
-			fault: sdkFault{Kind: faultAPI, Status: 429, RetryAfter: "900"}},
-		{name: "server error", scripts: thrice(status(500)), fault: sdkFault{Kind: faultAPI, Status: 500}},
+			fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 429, RetryAfter: "900"}},
+		{name: "server error", scripts: thrice(status(500)), fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 500}},
 		{name: "server error, once", scripts: []simulator.Script{status(500), {Tokens: 40}}, finish: "end", output: 40},
-		{name: "overloaded", scripts: thrice(status(503)), fault: sdkFault{Kind: faultAPI, Status: 503}},
-		{name: "overloaded, as Anthropic says it", scripts: thrice(status(529)), fault: sdkFault{Kind: faultAPI, Status: 529}},
-		{name: "error in mid-stream", mode: "sse", scripts: once(simulator.Script{Tokens: 40, ErrorAfterEvents: 20}), fault: sdkFault{Kind: faultEvent}},
-		{name: "error before the first event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, ErrorAfterEvents: -1}), fault: sdkFault{Kind: faultEvent}},
-		{name: "cut, FIN", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterEvents: 20}), fault: sdkFault{Kind: faultCut}},
-		{name: "cut, RST", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterEvents: 20, Cut: simulator.CutRST}), fault: sdkFault{Kind: faultCut}, lossy: true},
-		{name: "cut within an event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterBytes: 1500}), fault: sdkFault{Kind: faultCut}},
-		{name: "a clean end without the terminal event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterEvents: 20, Cut: simulator.CutClean}), gateway: faultCut},
-		{name: "a clean end within an event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterBytes: 1500, Cut: simulator.CutClean}), gateway: faultCut},
+		{name: "overloaded", scripts: thrice(status(503)), fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 503}},
+		{name: "overloaded, as Anthropic says it", scripts: thrice(status(529)), fault: gosdk.Fault{Kind: gosdk.FaultAPI, Status: 529}},
+		{name: "error in mid-stream", mode: "sse", scripts: once(simulator.Script{Tokens: 40, ErrorAfterEvents: 20}), fault: gosdk.Fault{Kind: gosdk.FaultEvent}},
+		{name: "error before the first event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, ErrorAfterEvents: -1}), fault: gosdk.Fault{Kind: gosdk.FaultEvent}},
+		{name: "cut, FIN", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterEvents: 20}), fault: gosdk.Fault{Kind: gosdk.FaultCut}},
+		{name: "cut, RST", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterEvents: 20, Cut: simulator.CutRST}), fault: gosdk.Fault{Kind: gosdk.FaultCut}, lossy: true},
+		{name: "cut within an event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterBytes: 1500}), fault: gosdk.Fault{Kind: gosdk.FaultCut}},
+		{name: "a clean end without the terminal event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterEvents: 20, Cut: simulator.CutClean}), gateway: gosdk.FaultCut},
+		{name: "a clean end within an event", mode: "sse", scripts: once(simulator.Script{Tokens: 40, CutAfterBytes: 1500, Cut: simulator.CutClean}), gateway: gosdk.FaultCut},
 	}
 	broken := simulator.Script{Tokens: 40, CutAfterBytes: 200, Headers: soon}
-	return append(list, scenario{name: "a JSON body cut", mode: "json", scripts: slices.Repeat(once(broken), k.dropped), fault: sdkFault{Kind: faultCut}})
+	return append(list, scenario{name: "a JSON body cut", mode: "json", scripts: slices.Repeat(once(broken), k.dropped), fault: gosdk.Fault{Kind: gosdk.FaultCut}})
 }
 
 // An SDK can't tell the gateway from the provider, but where a provider ends an
@@ -214,8 +174,8 @@ func TestSDKsSeeWhatTheProviderSends(t *testing.T) {
 }
 
 func compare(t *testing.T, s *site, k sdk, sc scenario, stream bool) {
-	direct, atDirect := s.run(k, sdkCall{Base: s.provider + k.root, Stream: stream}, sc.scripts...)
-	through, atThrough := s.run(k, sdkCall{Base: s.server.URL + k.root, Stream: stream}, sc.scripts...)
+	direct, atDirect := s.run(k, gosdk.Call{Base: s.provider + k.root, Stream: stream}, sc.scripts...)
+	through, atThrough := s.run(k, gosdk.Call{Base: s.server.URL + k.root, Stream: stream}, sc.scripts...)
 	if len(atDirect) != len(sc.scripts) || len(atThrough) != len(sc.scripts) {
 		t.Fatalf("%d calls direct, %d through the gateway, want %d", len(atDirect), len(atThrough), len(sc.scripts))
 	}
@@ -230,7 +190,11 @@ func compare(t *testing.T, s *site, k sdk, sc scenario, stream bool) {
 	if want := k.finish[sc.finish]; direct.Finish != want || sc.output > 0 && direct.Output != sc.output {
 		t.Errorf("direct: finished with %q, %d tokens, want %q, %d", direct.Finish, direct.Output, want, sc.output)
 	}
-	if tools := sc.scripts[0].Tools; len(tools) > 0 && !reflect.DeepEqual(direct.Tools, tools) {
+	var tools []gosdk.Tool
+	for _, tool := range sc.scripts[0].Tools {
+		tools = append(tools, gosdk.Tool(tool))
+	}
+	if !slices.Equal(direct.Tools, tools) {
 		t.Errorf("direct: tools %+v, want %+v", direct.Tools, tools)
 	}
 	if sc.gateway != "" { // silent from the provider, never from the gateway
@@ -241,7 +205,7 @@ func compare(t *testing.T, s *site, k sdk, sc scenario, stream bool) {
 	}
 	if sc.lossy {
 		sameStart(t, through.Objects, direct.Objects)
-		through, direct = sdkAnswer{Finish: through.Finish, Fault: through.Fault}, sdkAnswer{Finish: direct.Finish, Fault: direct.Fault}
+		through, direct = gosdk.Answer{Finish: through.Finish, Fault: through.Fault}, gosdk.Answer{Finish: direct.Finish, Fault: direct.Fault}
 	}
 	if (through.Fault.RequestID != "") != (direct.Fault.RequestID != "") {
 		t.Errorf("request id %q through the gateway, %q direct", through.Fault.RequestID, direct.Fault.RequestID)
@@ -277,7 +241,7 @@ func TestSDKBaseURLs(t *testing.T) {
 		s := newSite(t, deterministic)
 		for _, base := range bases[k.provider] {
 			for _, stream := range []bool{false, true} {
-				got, seen := s.run(k, sdkCall{Base: s.server.URL + base, Stream: stream}, simulator.Script{Tokens: 5})
+				got, seen := s.run(k, gosdk.Call{Base: s.server.URL + base, Stream: stream}, simulator.Script{Tokens: 5})
 				if got.Fault.Kind != "" || got.Output != 5 {
 					t.Errorf("base %q: %+v", base, got)
 				}
@@ -303,7 +267,7 @@ func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
 // refusal is an answer of the gateway's own.
 type refusal struct {
 	name       string
-	call       sdkCall
+	call       gosdk.Call
 	base       string // behind the gateway's URL
 	status     int
 	code       string
@@ -316,14 +280,14 @@ func refusals() []refusal {
 	invalid := map[string]string{"openai": "invalid_request_error", "anthropic": "invalid_request_error"}
 	missing := map[string]string{"openai": "invalid_request_error", "anthropic": "not_found_error"}
 	return []refusal{
-		{name: "malformed body", call: sdkCall{Body: `{"model":"m","messages":[`}, status: 400, code: "invalid_request", types: invalid, message: "not valid JSON"},
-		{name: "no object", call: sdkCall{Body: `[1,2]`}, status: 400, code: "invalid_request", types: invalid, message: "not a JSON object"},
+		{name: "malformed body", call: gosdk.Call{Body: `{"model":"m","messages":[`}, status: 400, code: "invalid_request", types: invalid, message: "not valid JSON"},
+		{name: "no object", call: gosdk.Call{Body: `[1,2]`}, status: 400, code: "invalid_request", types: invalid, message: "not a JSON object"},
 		{name: "no such path", base: "/nowhere", status: 404, code: "unknown_provider", types: missing, message: `No provider "nowhere" is configured`},
-		{name: "no such path, streamed", base: "/nowhere", call: sdkCall{Stream: true}, status: 404, code: "unknown_provider", types: missing, message: `No provider "nowhere" is configured`},
-		{name: "too large", call: sdkCall{Prompt: strings.Repeat("word ", 2000)}, status: 413, code: "request_too_large",
+		{name: "no such path, streamed", base: "/nowhere", call: gosdk.Call{Stream: true}, status: 404, code: "unknown_provider", types: missing, message: `No provider "nowhere" is configured`},
+		{name: "too large", call: gosdk.Call{Prompt: strings.Repeat("word ", 2000)}, status: 413, code: "request_too_large",
 			types: map[string]string{"openai": "invalid_request_error", "anthropic": "request_too_large"}, message: "larger than 8192 bytes"},
-		{name: "key reused", call: sdkCall{Key: "used", Stream: true, Prompt: "another"}, status: 422, code: "idempotency_key_reused", types: invalid, message: "with another body"},
-		{name: "key reused in another mode", call: sdkCall{Key: "used", Stream: true}, status: 422, code: "idempotency_key_reused", types: invalid, message: "no events can be made"},
+		{name: "key reused", call: gosdk.Call{Key: "used", Stream: true, Prompt: "another"}, status: 422, code: "idempotency_key_reused", types: invalid, message: "with another body"},
+		{name: "key reused in another mode", call: gosdk.Call{Key: "used", Stream: true}, status: 422, code: "idempotency_key_reused", types: invalid, message: "no events can be made"},
 		{name: "provider unreachable", base: "/dead", status: 502, code: "provider_unreachable",
 			types: map[string]string{"openai": "server_error", "anthropic": "api_error"}, message: `The provider "dead" could not be reached`, retryAfter: "1"},
 	}
@@ -340,7 +304,7 @@ func TestSDKsUnderstandTheGatewaysOwnErrors(t *testing.T) {
 			s.config.Providers = maps.Clone(s.config.Providers)
 			s.config.Providers["dead"] = gateway.Provider{Name: "dead", BaseURL: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Dialect: d, OnCancel: gateway.BillingStops}
 		})
-		if first, _ := s.run(k, sdkCall{Base: s.server.URL + k.root, Key: "used"}); first.Fault.Kind != "" {
+		if first, _ := s.run(k, gosdk.Call{Base: s.server.URL + k.root, Key: "used"}); first.Fault.Kind != "" {
 			t.Fatalf("%+v", first.Fault)
 		}
 		for _, r := range refusals() {
@@ -362,7 +326,7 @@ func refused(t *testing.T, s *site, k sdk, r refusal) {
 	r.call.Base, r.call.Client, r.call.Retries = s.server.URL+r.base+k.root, &http.Client{Transport: counter}, &once
 	s.sim.Reset()
 	got := k.ask(t.Context(), r.call).Fault
-	want := sdkFault{Kind: faultAPI, Status: r.status, Type: r.types[k.provider], Code: r.code, Message: got.Message, RetryAfter: r.retryAfter, ShouldRetry: "false"}
+	want := gosdk.Fault{Kind: gosdk.FaultAPI, Status: r.status, Type: r.types[k.provider], Code: r.code, Message: got.Message, RetryAfter: r.retryAfter, ShouldRetry: "false"}
 	sent := int64(1)
 	if r.retryAfter != "" {
 		want.ShouldRetry, sent = "", 2

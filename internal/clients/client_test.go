@@ -29,15 +29,7 @@ type client struct {
 	module  string   // whose version the table shows
 }
 
-// streams says whether it can.
-func (c client) makes(call string) bool {
-	for _, made := range c.calls {
-		if made == call {
-			return true
-		}
-	}
-	return false
-}
+func (c client) makes(call string) bool { return slices.Contains(c.calls, call) }
 
 // A dialect is what a client speaks, with what tests have to know of it.
 type dialect struct {
@@ -57,13 +49,13 @@ var (
 // package's documentation.
 type driver struct {
 	gated   bool // needs what RECOUP_CLIENTS=1 says is installed
-	command func(t *testing.T) []string
+	command func() []string
 	environ []string // besides that of the protocol
 }
 
 // clients are all of them.
 func clients() []client {
-	return slices.Concat(jsClients, pythonClients)
+	return slices.Concat(goClients, jsClients, pythonClients)
 }
 
 // A job is what a driver is to do.
@@ -149,9 +141,9 @@ func (c client) start(t *testing.T, base string, j job) *process {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	command := c.driver.command(t)
+	command := c.driver.command()
 	p := &process{t: t, cmd: exec.CommandContext(ctx, command[0], command[1:]...), stderr: &bytes.Buffer{}}
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + scratch, "RECOUP_CLIENT_JOB=" + string(text)}, c.driver.environ...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + scratch, jobEnv + "=" + string(text)}, c.driver.environ...)
 	for prefix, key := range map[string]string{"OPENAI_": "OPENAI_API_KEY", "ANTHROPIC_": "ANTHROPIC_API_KEY", "GOOGLE_GEMINI_": "GEMINI_API_KEY"} {
 		p.cmd.Env = append(p.cmd.Env, prefix+"BASE_URL="+base, key+"="+j.apiKey)
 	}
@@ -266,7 +258,7 @@ func eachClient(t *testing.T, test func(*testing.T, client)) {
 	}
 }
 
-// inScratch makes paths of a driver's folder.
+// folder is the path of a driver's.
 func folder(name string) string {
 	path, err := filepath.Abs(name)
 	if err != nil {

