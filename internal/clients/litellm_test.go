@@ -25,7 +25,8 @@ type lite struct {
 	url string
 }
 
-// liteConfig is its configuration: the provider, the gateway. docs/litellm.md has the settings and why.
+// liteConfig is its configuration: the provider, the gateway, one that tells callers apart by
+// LiteLLM's header. docs/litellm.md has the settings and why.
 const liteConfig = `
 model_list:
   - {model_name: gpt-5.5, litellm_params: {model: openai/gpt-5.5, api_base: "%[1]s/v1", api_key: sk-bob}}
@@ -38,9 +39,26 @@ model_list:
       api_base: "%[2]s/v1"
       api_key: sk-alice
       extra_headers: {Recoup-Tags: "team=search", Recoup-Resume: auto}
+  - {model_name: own-gpt-5.5, litellm_params: {model: openai/gpt-5.5, api_base: "%[3]s/v1", api_key: sk-alice}}
 litellm_settings: {num_retries: 0, add_user_information_to_llm_headers: true}
-general_settings: {master_key: sk-alice, forward_client_headers_to_llm_api: true, cancel_on_disconnect: true}
+general_settings:
+  master_key: sk-alice
+  custom_auth: anybody.may
+  forward_client_headers_to_llm_api: true
+  cancel_on_disconnect: true
 `
+
+// anybody is how LiteLLM knows more than one key, without a database.
+const anybody = `
+from litellm.proxy._types import UserAPIKeyAuth
+
+
+async def may(request, api_key):
+    return UserAPIKeyAuth(api_key=api_key)
+`
+
+// callerHeader is what LiteLLM names its caller in.
+const callerHeader = "X-Litellm-User_api_key_hash"
 
 // startLite runs it until the test ends.
 func startLite(t *testing.T, s *site) *lite {
@@ -58,8 +76,11 @@ func startLite(t *testing.T, s *site) *lite {
 	_, port, _ := net.SplitHostPort(addr) // as Addr makes it
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, liteConfig, s.provider, s.gateway), 0o600); err != nil {
-		t.Fatal(err)
+	apart := s.startGateway([]string{"--principal=header:" + callerHeader})
+	for path, text := range map[string]string{config: fmt.Sprintf(liteConfig, s.provider, s.gateway, apart), filepath.Join(dir, "anybody.py"): anybody} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var output bytes.Buffer
 	cmd := exec.Command(filepath.Join(filepath.Dir(interpreter), "litellm"), "--config", config, "--host", "127.0.0.1", "--port", port)

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ func inFront(t *testing.T, s *site, l *lite) {
 			func(c client) (string, string) { return l.url, "recoup-" + c.dialect.model })
 	})
 	t.Run("headers", func(t *testing.T) { headersInFront(t, s.of(t), l) })
+	t.Run("callers", func(t *testing.T) { callersApart(t, l) })
 	for _, model := range []string{"recoup-gpt-5.5", "recoup-claude-opus-4-8"} {
 		for _, left := range []death{midStream, beforeHead, wholeJSON} {
 			for name, value := range map[string]string{"X-Idempotency-Key": "run-7:", "X-Recoup-Resume": "auto"} {
@@ -60,9 +62,6 @@ func headersInFront(t *testing.T, s *site, l *lite) {
 	if h.Get("X-Idempotency-Key") != "run-7:headers" || h.Get("Idempotency-Key") != "" {
 		t.Errorf("the provider saw %v", h)
 	}
-	if h.Get("X-Litellm-User_api_key_hash") == "" {
-		t.Errorf("nobody is named as LiteLLM's caller: %v", h)
-	}
 	resp, _, _ = post{url: l.url, model: "recoup-tagged", headers: map[string]string{"X-Recoup-Tags": "team=web"}}.done(t)
 	if state := s.status(resp.Header.Get(fromProvider + "Recoup-Stream-Id")); state.Tags["team"] != "search" {
 		t.Errorf("LiteLLM's own header lost: %+v", state)
@@ -70,6 +69,32 @@ func headersInFront(t *testing.T, s *site, l *lite) {
 	resp, _, _ = post{url: l.url, model: "recoup-claude-opus-4-8", plain: true}.done(t)
 	if id := resp.Header.Get(fromProvider + "Recoup-Stream-Id"); id != "" {
 		t.Errorf("it shows headers of messages that are not streamed: docs/litellm.md says that it doesn't")
+	}
+}
+
+// callersApart: a gateway that goes by LiteLLM's word keeps its callers apart, and none can
+// say to be another.
+func callersApart(t *testing.T, l *lite) {
+	resumed := func(caller string, more map[string]string) string {
+		headers := map[string]string{"Authorization": "Bearer " + caller, "X-Idempotency-Key": "run-7:shared"}
+		maps.Copy(headers, more)
+		resp, _, _ := post{url: l.url, model: "own-gpt-5.5", headers: headers}.done(t)
+		return resp.Header.Get(fromProvider + "Recoup-Resumed")
+	}
+	for i, call := range []struct {
+		caller  string
+		headers map[string]string
+		want    string
+	}{
+		{"sk-carol", nil, "no"},
+		{"sk-dave", nil, "no"},
+		{"sk-carol", nil, "key"},
+		{"sk-erin", map[string]string{callerHeader: "sk-carol"}, "no"},
+		{"sk-frank", map[string]string{callerHeader: "sk-carol"}, "no"}, // else that would be erin's
+	} {
+		if got := resumed(call.caller, call.headers); got != call.want {
+			t.Errorf("call %d, of %s: %q", i, call.caller, got)
+		}
 	}
 }
 
