@@ -39,6 +39,7 @@ model_list:
       api_base: "%[2]s/v1"
       api_key: sk-alice
       extra_headers: {Recoup-Tags: "team=search", Recoup-Resume: auto}
+  - {model_name: recoup-hasty, litellm_params: {model: openai/gpt-5.5, api_base: "%[2]s/v1", api_key: sk-alice, timeout: 2, stream_timeout: 2, num_retries: 1, extra_headers: {Recoup-Resume: auto}}}
   - {model_name: own-gpt-5.5, litellm_params: {model: openai/gpt-5.5, api_base: "%[3]s/v1", api_key: sk-alice}}
 litellm_settings: {num_retries: 0, add_user_information_to_llm_headers: true}
 general_settings:
@@ -265,11 +266,11 @@ func (s *site) header() http.Header {
 	return bill[len(bill)-1].Header
 }
 
-// status is what the gateway says of a stream.
-func (s *site) status(id string) (state struct {
+// streamStatus is what the gateway says of a stream.
+type streamStatus struct {
 	State       string
 	Tags        map[string]string
-	Connections []any
+	Connections []struct{ Via string }
 	Books       struct {
 		Input  struct{ Tokens int }
 		Output struct {
@@ -277,8 +278,9 @@ func (s *site) status(id string) (state struct {
 			Basis  string
 		}
 	}
-},
-) {
+}
+
+func (s *site) status(id string) (state streamStatus) {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.gateway+"/recoup/streams/"+id+"/status", nil)
 	if err != nil {

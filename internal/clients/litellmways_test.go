@@ -21,6 +21,7 @@ func inFront(t *testing.T, s *site, l *lite) {
 			func(c client) (string, string) { return l.url, "recoup-" + c.dialect.model })
 	})
 	t.Run("headers", func(t *testing.T) { headersInFront(t, s.of(t), l) })
+	t.Run("hasty", func(t *testing.T) { hasty(t, s.of(t), l) })
 	t.Run("callers", func(t *testing.T) { callersApart(t, l) })
 	for _, model := range []string{"recoup-gpt-5.5", "recoup-claude-opus-4-8"} {
 		for _, left := range []death{midStream, beforeHead, wholeJSON} {
@@ -69,6 +70,27 @@ func headersInFront(t *testing.T, s *site, l *lite) {
 	resp, _, _ = post{url: l.url, model: "recoup-claude-opus-4-8", plain: true}.done(t)
 	if id := resp.Header.Get(fromProvider + "Recoup-Stream-Id"); id != "" {
 		t.Errorf("it shows headers of messages that are not streamed: docs/litellm.md says that it doesn't")
+	}
+}
+
+// hasty: LiteLLM gives up, and repeats the call by itself. Without auto it would buy it again.
+func hasty(t *testing.T, s *site, l *lite) {
+	for _, plain := range []bool{false, true} {
+		s.sim.Reset()
+		s.sim.Next(simulator.Script{Tokens: 60, StallHead: true})
+		done := make(chan *http.Response, 1)
+		go func() {
+			resp, _, _ := post{url: l.url, model: "recoup-hasty", plain: plain, prompt: fmt.Sprint("hasty ", plain)}.done(t)
+			done <- resp
+		}()
+		s.waitStalled()
+		s.await("the second call", func(n streamStatus) bool { return len(n.Connections) == 1 && n.Connections[0].Via == "auto" })
+		s.sim.Release()
+		resp := <-done
+		s.waitIdle()
+		if got := resp.Header.Get(fromProvider + "Recoup-Resumed"); got != "auto" || s.sim.Calls() != 1 {
+			t.Errorf("resumed by %q, the provider was called %d times", got, s.sim.Calls())
+		}
 	}
 }
 
@@ -142,25 +164,32 @@ func comesBack(t *testing.T, s *site, left death, p post) {
 	}
 }
 
-// awaitLeft waits until the gateway knows that LiteLLM has left.
-func (s *site) awaitLeft() { s.awaitRead(false) }
+// awaitLeft waits until the gateway knows that nobody reads the newest stream any more.
+func (s *site) awaitLeft() {
+	s.t.Helper()
+	s.await("no reader", func(n streamStatus) bool { return len(n.Connections) == 0 })
+}
 
 // awaitBack waits until it is read again.
-func (s *site) awaitBack() { s.awaitRead(true) }
+func (s *site) awaitBack() {
+	s.t.Helper()
+	s.await("a reader", func(n streamStatus) bool { return len(n.Connections) > 0 })
+}
 
-func (s *site) awaitRead(read bool) {
+// await waits until the newest stream is as it should be.
+func (s *site) await(what string, is func(streamStatus) bool) {
 	s.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(patience)
 	for {
-		if n, ok := s.newest(apiKey); ok && len(s.status(n.ID).Connections) > 0 == read {
+		if n, ok := s.newest(apiKey); ok && is(s.status(n.ID)) {
 			return
 		}
 		select {
 		case <-tick.C:
 		case <-late:
-			s.t.Fatalf("the newest stream is not read: %v is what doesn't come", read)
+			s.t.Fatalf("waited in vain for %s", what)
 		}
 	}
 }
