@@ -17,9 +17,13 @@ test: ## run the tests, with the race detector
 # The image is tested where there is a dockerd that may be started.
 docker := $(shell [ "$$(id -u)" = 0 ] && command -v dockerd >/dev/null && command -v docker >/dev/null && echo 1)
 
+.PHONY: clients
+clients: ## install the SDKs in JavaScript that are tested
+	npm ci --prefix internal/clients/js --ignore-scripts --no-audit --no-fund --loglevel=error
+
 .PHONY: full
-full: ## run the long forms of the tests too, twice, with Prometheus, an OTLP receiver and Docker
-	RECOUP_FULL=1 RECOUP_PROMETHEUS=1 RECOUP_OTLP=1 RECOUP_DOCKER=$(docker) go test ./... -race -count=2 -timeout 60m
+full: clients ## run the long forms of the tests too, twice, with Prometheus, an OTLP receiver, Docker and all SDKs
+	RECOUP_FULL=1 RECOUP_CLIENTS=1 RECOUP_PROMETHEUS=1 RECOUP_OTLP=1 RECOUP_DOCKER=$(docker) go test ./... -race -count=2 -timeout 60m
 
 .PHONY: image
 image: ## build the container image
@@ -33,6 +37,7 @@ lint: ## gofmt, go vet, golangci-lint
 generate: ## write what is generated: dashboards, rules, parts of docs/
 	go test ./cmd/recoup/internal/config -run TestDocumentation -update
 	go test ./metrics -run TestDocumentation -update
+	RECOUP_FULL=1 go test ./internal/clients -update
 	go test ./dashboards/internal/... -update
 
 .PHONY: demo

@@ -27,6 +27,11 @@ type client struct {
 	calls   []string // plain, stream
 	root    string   // what its base URL has behind the gateway's
 	module  string   // whose version the table shows
+
+	// What the SDK does by itself.
+	marks          bool // says that it repeats a call: x-stainless-retry-count
+	repeatsLost    bool // repeats a call whose connection broke before the answer
+	repeatsTimeout bool // repeats one that it timed out
 }
 
 func (c client) makes(call string) bool { return slices.Contains(c.calls, call) }
@@ -48,9 +53,11 @@ var (
 // A driver makes calls with the SDKs of one language, by the protocol of this
 // package's documentation.
 type driver struct {
-	gated   bool // needs what RECOUP_CLIENTS=1 says is installed
+	name    string
+	gated   bool // needs what RECOUP_CLIENTS says is installed: 1, all, or names of drivers
 	command func() []string
 	environ []string // besides that of the protocol
+	version func(module string) string
 }
 
 // clients are all of them.
@@ -249,7 +256,7 @@ func eachClient(t *testing.T, test func(*testing.T, client)) {
 	t.Parallel()
 	for _, c := range clients() {
 		t.Run(strings.ReplaceAll(c.name, "/", ":"), func(t *testing.T) {
-			if c.driver.gated && os.Getenv("RECOUP_CLIENTS") == "" {
+			if installed := os.Getenv("RECOUP_CLIENTS"); c.driver.gated && installed != "1" && !slices.Contains(strings.Fields(installed), c.driver.name) {
 				t.Skip("its SDK is not of Go: install it, and set RECOUP_CLIENTS=1")
 			}
 			t.Parallel()
@@ -266,3 +273,6 @@ func folder(name string) string {
 	}
 	return path
 }
+
+// short says that only the short form is wanted: one that takes a minute, as CI has it.
+func short() bool { return os.Getenv("RECOUP_FULL") == "" }

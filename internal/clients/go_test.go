@@ -22,12 +22,13 @@ var gopher = driver{
 		return []string{self}
 	},
 	environ: []string{"GORACE=atexit_sleep_ms=0"}, // or each takes a second to end under -race
+	version: moduleVersion,
 }
 
 var goClients = []client{
-	{name: "openai-go/chat", driver: gopher, dialect: chat, calls: both, root: "/v1", module: "github.com/openai/openai-go/v3"},
-	{name: "openai-go/responses", driver: gopher, dialect: responses, calls: both, root: "/v1", module: "github.com/openai/openai-go/v3"},
-	{name: "anthropic-go/messages", driver: gopher, dialect: messages, calls: both, module: "github.com/anthropics/anthropic-sdk-go/v2"},
+	{name: "openai-go/chat", driver: gopher, dialect: chat, calls: both, root: "/v1", module: "github.com/openai/openai-go/v3", marks: true, repeatsLost: true},
+	{name: "openai-go/responses", driver: gopher, dialect: responses, calls: both, root: "/v1", module: "github.com/openai/openai-go/v3", marks: true, repeatsLost: true},
+	{name: "anthropic-go/messages", driver: gopher, dialect: messages, calls: both, module: "github.com/anthropics/anthropic-sdk-go/v2", marks: true, repeatsLost: true, repeatsTimeout: true},
 	{name: "genai-go/generateContent", driver: gopher, dialect: gemini, calls: both, module: "google.golang.org/genai"},
 }
 

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -24,7 +25,18 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) int {
-	var err error
+	flag.Parse()
+	err := page.load()
+	if err == nil {
+		page.stale, err = page.complete()
+	}
+	if err == nil && page.stale && *update {
+		err = page.save()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if scratch, err = os.MkdirTemp("", "recoup-clients-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
