@@ -20,14 +20,14 @@ func inFront(t *testing.T, s *site, l *lite) {
 		sameAnswers(t, s, func(c client) (string, string) { return l.url, c.dialect.model },
 			func(c client) (string, string) { return l.url, "recoup-" + c.dialect.model })
 	})
-	t.Run("headers", func(t *testing.T) { headersInFront(t, s.of(t), l) })
-	t.Run("hasty", func(t *testing.T) { hasty(t, s.of(t), l) })
+	t.Run("headers", func(t *testing.T) { headersInFront(t, s.in(t), l) })
+	t.Run("hasty", func(t *testing.T) { hasty(t, s.in(t), l) })
 	t.Run("callers", func(t *testing.T) { callersApart(t, l) })
 	for _, model := range []string{"recoup-gpt-5.5", "recoup-claude-opus-4-8"} {
 		for _, left := range []death{midStream, beforeHead, wholeJSON} {
 			for name, value := range map[string]string{"X-Idempotency-Key": "run-7:", "X-Recoup-Resume": "auto"} {
 				t.Run(fmt.Sprintf("%s killed %s, %s", model, left, name), func(t *testing.T) {
-					comesBack(t, s.of(t), left, post{url: l.url, model: model, prompt: string(left) + name, headers: map[string]string{name: value}})
+					comesBack(t, s.in(t), left, post{url: l.url, model: model, prompt: string(left) + name, headers: map[string]string{name: value}})
 				})
 			}
 		}
@@ -143,7 +143,7 @@ func comesBack(t *testing.T, s *site, left death, p post) {
 	s.sim.Reset()
 	s.sim.Next(script)
 	p.leave(t, s, read)
-	s.awaitLeft()
+	s.awaitNoReader()
 	again := make(chan string, 1)
 	go func() {
 		_, body, _ := p.done(t)
@@ -164,12 +164,6 @@ func comesBack(t *testing.T, s *site, left death, p post) {
 	}
 }
 
-// awaitLeft waits until the gateway knows that nobody reads the newest stream any more.
-func (s *site) awaitLeft() {
-	s.t.Helper()
-	s.await("no reader", func(n streamStatus) bool { return len(n.Connections) == 0 })
-}
-
 // awaitBack waits until it is read again.
 func (s *site) awaitBack() {
 	s.t.Helper()
@@ -183,7 +177,7 @@ func (s *site) await(what string, is func(streamStatus) bool) {
 	defer tick.Stop()
 	late := time.After(patience)
 	for {
-		if n, ok := s.newest(apiKey); ok && is(s.status(n.ID)) {
+		if id := s.newest(); id != "" && is(s.status(id)) {
 			return
 		}
 		select {
@@ -201,7 +195,7 @@ func behindIt(t *testing.T, s *site, l *lite) {
 			func(c client) (string, string) { return s.gateway, c.dialect.model })
 	})
 	t.Run("headers and usage", func(t *testing.T) {
-		s := s.of(t)
+		s := s.in(t)
 		s.sim.Reset()
 		resp, body, cut := post{url: s.gateway, model: "gpt-5.5", headers: map[string]string{"X-Recoup-Tags": "team=web"}}.done(t)
 		if cut || strings.Contains(body, `"usage"`) || !strings.Contains(body, "[DONE]") {
@@ -222,11 +216,11 @@ func behindIt(t *testing.T, s *site, l *lite) {
 	})
 	for _, left := range []death{midStream, beforeHead, wholeJSON} {
 		t.Run("killed "+string(left), func(t *testing.T) {
-			comesBack(t, s.of(t), left, post{url: s.gateway, model: "gpt-5.5", prompt: string(left), headers: map[string]string{"X-Idempotency-Key": "run-8:"}})
+			comesBack(t, s.in(t), left, post{url: s.gateway, model: "gpt-5.5", prompt: string(left), headers: map[string]string{"X-Idempotency-Key": "run-8:"}})
 		})
 	}
 	t.Run("cancelled", func(t *testing.T) {
-		s := s.of(t)
+		s := s.in(t)
 		s.sim.Reset()
 		s.sim.Next(simulator.Script{Tokens: 60, StallAfterEvents: 20})
 		post{url: s.gateway, model: "gpt-5.5", prompt: "stop"}.leave(t, s, 500)
@@ -242,7 +236,7 @@ func behindIt(t *testing.T, s *site, l *lite) {
 			t.Errorf("%d %s", resp.StatusCode, body)
 		}
 	})
-	t.Run("cut", func(t *testing.T) { cutBehind(t, s.of(t)) })
+	t.Run("cut", func(t *testing.T) { cutBehind(t, s.in(t)) })
 }
 
 // cutBehind: what LiteLLM makes of an answer that its provider ends early is all that the gateway has.

@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
 // python runs python/driver.py, with the SDKs of python/requirements.txt.
 var python = driver{
+	name:  "python",
 	gated: true,
 	command: func() []string {
 		n, err := nursery()
@@ -21,25 +23,26 @@ var python = driver{
 		}
 		return []string{n.interpreter, "-I", "-S", n.program, n.socket, "--borrow"}
 	},
+	version: pinnedVersion,
 }
 
 var pythonClients = []client{
-	{name: "openai-python/chat.create", driver: python, dialect: chat, calls: both, root: "/v1", module: "openai"},
-	{name: "openai-python/chat.create.async", driver: python, dialect: chat, calls: both, root: "/v1", module: "openai"},
-	{name: "openai-python/chat.stream", driver: python, dialect: chat, calls: []string{stream}, root: "/v1", module: "openai"},
-	{name: "openai-python/responses.create", driver: python, dialect: responses, calls: both, root: "/v1", module: "openai"},
-	{name: "openai-python/responses.stream", driver: python, dialect: responses, calls: []string{stream}, root: "/v1", module: "openai"},
-	{name: "anthropic-python/messages.create", driver: python, dialect: messages, calls: both, module: "anthropic"},
-	{name: "anthropic-python/messages.stream", driver: python, dialect: messages, calls: []string{stream}, module: "anthropic"},
-	{name: "anthropic-python/messages.stream.async", driver: python, dialect: messages, calls: []string{stream}, module: "anthropic"},
-	{name: "langchain-python/openai", driver: python, dialect: chat, calls: both, root: "/v1", module: "langchain-openai"},
-	{name: "langchain-python/anthropic", driver: python, dialect: messages, calls: both, module: "langchain-anthropic"},
-	{name: "litellm/openai", driver: python, dialect: chat, calls: both, root: "/v1", module: "litellm"},
-	{name: "litellm/openai.async", driver: python, dialect: chat, calls: both, root: "/v1", module: "litellm"},
+	{name: "openai-python/chat.create", driver: python, dialect: chat, calls: both, root: "/v1", module: "openai", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "openai-python/chat.create.async", driver: python, dialect: chat, calls: both, root: "/v1", module: "openai", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "openai-python/chat.stream", driver: python, dialect: chat, calls: []string{stream}, root: "/v1", module: "openai", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "openai-python/responses.create", driver: python, dialect: responses, calls: both, root: "/v1", module: "openai", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "openai-python/responses.stream", driver: python, dialect: responses, calls: []string{stream}, root: "/v1", module: "openai", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "anthropic-python/messages.create", driver: python, dialect: messages, calls: both, module: "anthropic", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "anthropic-python/messages.stream", driver: python, dialect: messages, calls: []string{stream}, module: "anthropic", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "anthropic-python/messages.stream.async", driver: python, dialect: messages, calls: []string{stream}, module: "anthropic", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "langchain-python/openai", driver: python, dialect: chat, calls: both, root: "/v1", module: "langchain-openai", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "langchain-python/anthropic", driver: python, dialect: messages, calls: both, module: "langchain-anthropic", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "litellm/openai", driver: python, dialect: chat, calls: both, root: "/v1", module: "litellm", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "litellm/openai.async", driver: python, dialect: chat, calls: both, root: "/v1", module: "litellm", marks: true, repeatsLost: true, repeatsTimeout: true},
 	{name: "litellm/anthropic", driver: python, dialect: messages, calls: both, module: "litellm"},
 	{name: "litellm/anthropic.async", driver: python, dialect: messages, calls: both, module: "litellm"},
 	{name: "genai-python/generate_content", driver: python, dialect: gemini, calls: both, module: "google-genai"},
-	{name: "genai-python/generate_content.async", driver: python, dialect: gemini, calls: both, module: "google-genai"},
+	{name: "genai-python/generate_content.async", driver: python, dialect: gemini, calls: both, module: "google-genai", repeatsLost: true},
 }
 
 // lender is a process that has all SDKs imported, which takes seconds, and of which
@@ -57,7 +60,7 @@ var nursery = sync.OnceValues(func() (*lender, error) {
 		return nil, err
 	}
 	n := &lender{interpreter: interpreter, program: filepath.Join(folder("python"), "nursery.py"), socket: filepath.Join(scratch, "nursery")}
-	cmd := exec.Command(n.interpreter, "-B", n.program, n.socket)
+	cmd := exec.Command(n.interpreter, n.program, n.socket)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + scratch}
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -117,4 +120,15 @@ func venv(list string) (string, error) {
 		}
 	}
 	return interpreter, os.WriteFile(whole, nil, 0o600)
+}
+
+// pinnedVersion is that of a package of python/requirements.in.
+func pinnedVersion(name string) string {
+	data, err := os.ReadFile(filepath.Join("python", "requirements.in"))
+	if err != nil {
+		panic(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "\n"+name+"==")
+	version, _, _ := strings.Cut(rest, "\n")
+	return version
 }
