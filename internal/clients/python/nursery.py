@@ -6,6 +6,8 @@ nursery.py SOCKET --borrow  asks for one, which gets its environment, output and
 A process that was borrowed is one of its own, and is killed when its borrower is.
 """
 
+import gc
+import importlib
 import json
 import os
 import selectors
@@ -13,6 +15,16 @@ import signal
 import socket
 import sys
 import threading
+
+# What the SDKs import with their first call, and each process would again.
+LATE = """
+    anyio._backends._asyncio google.auth.aio h2.connection httpcore httpcore2 langchain_core.tracers.langchain
+    litellm.integrations.prometheus_services litellm.litellm_core_utils.default_encoding
+    litellm.litellm_core_utils.logging_callback_manager litellm.llms.fal_ai.image_generation
+    litellm.llms.github_copilot.common_utils litellm.proxy._types litellm.proxy.openai_files_endpoints.common_utils
+    openai.lib.streaming.chat openai.lib.streaming.responses openai.resources.chat.completions
+    opentelemetry.baggage.propagation opentelemetry.trace.propagation.tracecontext truststore
+"""
 
 
 def borrow(path: str) -> None:
@@ -105,8 +117,9 @@ def lend(path: str) -> None:
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import driver
 
-    for module in driver.MODULES.values():
-        __import__(module)
+    for module in [*driver.MODULES.values(), *LATE.split()]:
+        importlib.import_module(module)
+    gc.freeze()  # or each process would copy it all at its first collection
     if threading.active_count() > 1:  # the others would be missing after a fork
         raise SystemExit(f"an import has started threads: {threading.enumerate()}")
     nursery = Nursery(path)

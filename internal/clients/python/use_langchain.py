@@ -1,19 +1,18 @@
-"""langchain-openai and langchain-anthropic. The SDK within the first takes Recoup-Resume from
-OPENAI_CUSTOM_HEADERS; a key is an argument of the call there, and a header of the model in
-the second."""
+"""langchain-openai and langchain-anthropic. The SDKs within take Recoup-Resume from
+OPENAI_CUSTOM_HEADERS and ANTHROPIC_CUSTOM_HEADERS; a key is an argument of the call."""
 
 from job import WEATHER, Answer, Job
 from langchain_anthropic import ChatAnthropic
 from langchain_openai import ChatOpenAI
 
 
-def ask(job: Job, model, **arguments) -> Answer:
+def ask(job: Job, model) -> Answer:
     if job.tools:
         model = model.bind_tools([{"type": "function", "function": WEATHER}])
     if not job.streams:
-        return of_message(job, model.invoke(job.prompt, **arguments))
+        return of_message(job, model.invoke(job.prompt, extra_headers=job.key_header))
     seen, whole = Answer(job), None
-    for chunk in model.stream(job.prompt, **arguments):
+    for chunk in model.stream(job.prompt, extra_headers=job.key_header):
         whole = chunk if whole is None else whole + chunk
         seen.piece(chunk.text)
     return of_message(job, whole) if whole else seen
@@ -31,13 +30,11 @@ def of_message(job: Job, message) -> Answer:
 
 def chat_openai(job: Job) -> Answer:
     # Where there is an OPENAI_BASE_URL it doesn't ask for the usage of a stream by itself.
-    model = ChatOpenAI(model=job.model, stream_usage=True, **job.options)
-    return ask(job, model, extra_headers=job.key_header)
+    return ask(job, ChatOpenAI(model=job.model, stream_usage=True, **job.options))
 
 
 def chat_anthropic(job: Job) -> Answer:
-    headers = job.key_header | job.auto_header
-    return ask(job, ChatAnthropic(model=job.model, default_headers=headers, **job.options))
+    return ask(job, ChatAnthropic(model=job.model, **job.options))
 
 
 CLIENTS = {
