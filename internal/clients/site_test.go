@@ -19,7 +19,7 @@ import (
 
 // patience is how long a test waits for what must come. A Python on a busy machine
 // takes its time to start.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // apiKey is what clients send to the provider, unless a test says otherwise.
 const apiKey = "sk-alice"
