@@ -11,7 +11,7 @@ var (
 // A UsageView shows the events of a chat stream whose call InjectUsage changed, as a client sees them that
 // never asked for usage: without the chunk that was added for it, and without "usage":null in the others.
 // All else is left as it came, byte by byte, so what a provider sends unasked stays: usage on a chunk with
-// a choice, or on one that brings something else too, like Azure's prompt_filter_results.
+// a choice that says something, or on one that brings something else too, like Azure's prompt_filter_results.
 //
 // What it makes of an event depends on the event's bytes alone: whoever resumes, wherever, sees the same.
 // It is not safe for concurrent use; each reader has its own.
@@ -88,7 +88,7 @@ func usageMember(chunk []byte) (start, end int, drop bool) {
 	var (
 		usage  []byte
 		found  int  // members of that name
-		empty  bool // there is a list of choices without one
+		empty  bool // there is a list of choices, and nothing in it
 		other  bool // there is something else of interest
 		before int  // where the last member ended
 		next   bool // usage is the first member: it ends where the next one begins
@@ -107,7 +107,7 @@ func usageMember(chunk []byte) (start, end int, drop bool) {
 				start, next = m.start, true
 			}
 		case "choices":
-			empty = hollow(m.raw()) && m.raw()[0] == '['
+			empty = silent(m.raw())
 		case "id", "object", "created", "model", "system_fingerprint", "service_tier", "obfuscation":
 		default:
 			other = other || !hollow(m.raw())
@@ -122,6 +122,24 @@ func usageMember(chunk []byte) (start, end int, drop bool) {
 		return 0, 0, false
 	}
 	return start, end, false
+}
+
+// silent tells whether a list of choices is empty, or has one that says nothing but which it is: LiteLLM
+// puts the usage report on a chunk with "choices":[{"index":0,"delta":{}}].
+func silent(choices []byte) bool {
+	if choices[0] != '[' {
+		return false
+	}
+	if hollow(choices) {
+		return true
+	}
+	m := walkMembers(choices, 1)
+	for m.next() {
+		if string(m.name) != "index" && !hollow(m.raw()) {
+			return false
+		}
+	}
+	return m.done && m.space(m.at) == len(choices)-1
 }
 
 // dataLine returns where the value of an event's data begins and ends. Where there is not exactly one

@@ -62,7 +62,7 @@ type driver struct {
 
 // clients are all of them.
 func clients() []client {
-	return slices.Concat(goClients, jsClients)
+	return slices.Concat(goClients, jsClients, pythonClients)
 }
 
 // A job is what a driver is to do.
@@ -146,9 +146,9 @@ func (c client) start(t *testing.T, base string, j job) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	command := c.driver.command()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	command := c.driver.command()
 	p := &process{t: t, cmd: exec.CommandContext(ctx, command[0], command[1:]...), stderr: &bytes.Buffer{}}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + scratch, "NODE_COMPILE_CACHE=" + scratch, jobEnv + "=" + string(text)}, c.driver.environ...)
 	for prefix, key := range map[string]string{"OPENAI_": "OPENAI_API_KEY", "ANTHROPIC_": "ANTHROPIC_API_KEY", "GOOGLE_GEMINI_": "GEMINI_API_KEY"} {
@@ -256,13 +256,19 @@ func eachClient(t *testing.T, test func(*testing.T, client)) {
 	t.Parallel()
 	for _, c := range clients() {
 		t.Run(strings.ReplaceAll(c.name, "/", ":"), func(t *testing.T) {
-			if installed := os.Getenv("RECOUP_CLIENTS"); c.driver.gated && installed != "1" && !slices.Contains(strings.Fields(installed), c.driver.name) {
+			if c.driver.gated && !installed(c.driver.name) {
 				t.Skip("its SDK is not of Go: install it, and set RECOUP_CLIENTS=1")
 			}
 			t.Parallel()
 			test(t, c)
 		})
 	}
+}
+
+// installed says whether RECOUP_CLIENTS says so of a driver.
+func installed(name string) bool {
+	said := os.Getenv("RECOUP_CLIENTS")
+	return said == "1" || slices.Contains(strings.Fields(said), name)
 }
 
 // folder is the path of a driver's.

@@ -4,6 +4,7 @@
 //	site_test.go      a simulated provider, a gateway as a process, a way to break connections between
 //	client_test.go    the clients: what each can do, and a process that makes one call
 //	js/, python/      the drivers of the SDKs in JavaScript and Python; that of the Go SDKs is this test binary
+//	litellm_test.go   LiteLLM as a proxy, in front of the gateway and behind it
 //	docs/clients.md   has a table of what was found, compared with each run; -update writes it
 //
 // A driver is told of its job by the environment:

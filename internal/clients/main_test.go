@@ -10,6 +10,9 @@ import (
 // otherKey is another caller's.
 const otherKey = "sk-bob"
 
+// atEnd is what is to be done behind the last test.
+var atEnd []func()
+
 func TestMain(m *testing.M) {
 	if text := os.Getenv(jobEnv); text != "" {
 		if err := drive(text); err != nil {
@@ -39,5 +42,10 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
+	defer func() {
+		for _, end := range atEnd {
+			end()
+		}
+	}()
 	return m.Run()
 }
