@@ -96,7 +96,7 @@ func readRow(txn *badger.Txn, id AttemptID, first *entry) (row Row, err error) {
 		if n == 0 {
 			row.Attempt = bill.attempt()
 		}
-		rev := Revision{Number: n, Reason: bill.Reason, Posted: fromMillis(bill.Posted), Bill: *bill.bill(), Evidence: bill.Evidence}
+		rev := Revision{Number: n, Reason: bill.Reason, Posted: fromMillis(bill.Posted), Bill: *bill.bill(), Evidence: bill.Evidence, Broken: breaks(bill.Broken)}
 		if v.outcomes != 0 {
 			o, err := readEntry(txn, v.outcomes)
 			if err != nil {
@@ -105,6 +105,9 @@ func readRow(txn *badger.Txn, id AttemptID, first *entry) (row Row, err error) {
 			rev.Posted, rev.Outcomes = fromMillis(o.Posted), o.outcomes()
 			if o.Evidence != nil {
 				rev.Evidence = o.Evidence
+			}
+			if o.Broken != nil {
+				rev.Broken = breaks(o.Broken)
 			}
 		}
 		if n == len(r)-1 {

@@ -258,7 +258,7 @@ func (v *verifier) bill(seq uint64, e *entry) error {
 			return err
 		}
 	}
-	return v.expectKey(seq, e, acceptedKey(e.Attempt.At, e.id()), nil)
+	return v.extract(seq, e)
 }
 
 func (v *verifier) outcomes(seq uint64, e *entry, at version) error {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -112,4 +113,32 @@ func (v *verifier) scan(s scan, fn func(key, value []byte)) error {
 		fn(key, value)
 		return v.interrupted()
 	})
+}
+
+// extract checks an attempt's key in the index by time, and that what stands there
+// says what its entries say. One of a program that knew of no extracts says nothing.
+func (v *verifier) extract(seq uint64, first *entry) error {
+	key := acceptedKey(first.Attempt.At, first.id())
+	got, err := get(v.txn, key)
+	if err != nil {
+		return err
+	}
+	if got == nil {
+		v.wrong(seq, first, "can't be found by its key %x", key)
+		return nil
+	}
+	if len(got) == 0 {
+		return nil
+	}
+	row, err := readRow(v.txn, first.id(), first)
+	if errors.Is(err, ErrDamaged) {
+		return nil // what is missing is found where it should be
+	}
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, encodeExtract(&row)) {
+		v.wrong(seq, first, "its extract, by key %x, is not what its entries say", key)
+	}
+	return nil
 }
