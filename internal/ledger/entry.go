@@ -20,6 +20,7 @@ const (
 	kindReversal    = "reversal"
 	kindMiss        = "miss"
 	kindUnexplained = "unexplained"
+	kindIncident    = "incident"
 )
 
 // Accounts. Those of outcomes are made by outputAccount and inputAccount.
@@ -53,6 +54,7 @@ type entry struct {
 	Outcomes    *outcomesBody    `json:"o,omitempty"`
 	Miss        *missBody        `json:"x,omitempty"`
 	Unexplained *unexplainedBody `json:"u,omitempty"`
+	Incident    *incidentBody    `json:"z,omitempty"`
 	Reverses    []uint64         `json:"of,omitempty"` // sequence numbers
 
 	Lines    []amountOn      `json:"l,omitempty"` // sum to zero for each kind

@@ -117,6 +117,28 @@ func (l *Ledger) Extracts(ctx context.Context, from, to time.Time, fn func(*Row)
 	return head, err
 }
 
+// Accepted returns when the first and the last attempt was accepted; zero times where
+// there is none.
+func (l *Ledger) Accepted() (first, last time.Time, err error) {
+	if err := l.enter(); err != nil {
+		return first, last, err
+	}
+	defer l.leave()
+	return first, last, l.db.View(func(txn *badger.Txn) error {
+		at := func(reverse bool, seek []byte) time.Time {
+			it := txn.NewIterator(badger.IteratorOptions{Reverse: reverse})
+			defer it.Close()
+			it.Seek(seek)
+			if !it.ValidForPrefix([]byte{prefixAccepted}) || len(it.Item().Key()) < 9 {
+				return time.Time{}
+			}
+			return fromMillis(int64(binary.BigEndian.Uint64(it.Item().Key()[1:])))
+		}
+		first, last = at(false, []byte{prefixAccepted}), at(true, []byte{prefixAccepted + 1})
+		return nil
+	})
+}
+
 // extractor reads extracts into one row.
 type extractor struct {
 	txn      *badger.Txn
@@ -166,14 +188,23 @@ func encodeExtract(r *Row) []byte {
 			b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
 		}
 	}
+	word := func(all ...string) {
+		for _, s := range all {
+			n := wordNumbers[s]
+			if b = append(b, n); n == 0 {
+				text(s)
+			}
+		}
+	}
 	text(r.Provider, r.Model, string(appendTags(nil, r.Tags)))
 	b = append(b, r.Principal[:]...)
 	c, bill := &r.Current, &r.Current.Bill
 	num(millis(r.Ended), int64(c.Number), millis(c.Posted))
-	text(c.Reason, bill.PriceVersion, bill.Unpriced, string(bill.InputBasis), string(bill.OutputBasis))
+	text(bill.PriceVersion)
+	word(c.Reason, bill.Unpriced, string(bill.InputBasis), string(bill.OutputBasis))
 	num(int64(len(bill.Input)))
 	for _, l := range bill.all() {
-		text(string(l.Kind))
+		word(string(l.Kind))
 		num(l.Tokens, int64(l.Amount), int64(l.Variance))
 	}
 	num(bill.Hidden, bill.Low, bill.High)
@@ -186,7 +217,7 @@ func encodeExtract(r *Row) []byte {
 	num(int64(len(c.Broken)))
 	for _, k := range c.Broken {
 		num(millis(k.At))
-		text(k.Cause)
+		word(k.Cause)
 	}
 	if c.Outcomes == nil {
 		num(0)
@@ -195,16 +226,16 @@ func encodeExtract(r *Row) []byte {
 	o := c.Outcomes
 	num(1, int64(len(o.Output)))
 	for _, x := range o.Output {
-		text(x.Outcome, x.Cause)
+		word(x.Outcome, x.Cause)
 		num(x.Tokens, int64(x.Amount))
 	}
-	text(o.Input, o.InputCause)
+	word(o.Input, o.InputCause)
 	for _, s := range []Saving{o.Saved, o.Upper} {
 		num(s.InputTokens, s.OutputTokens, int64(s.Input), int64(s.Output))
 	}
 	num(int64(len(o.Overhead)))
 	for _, h := range o.Overhead {
-		text(h.Kind)
+		word(h.Kind)
 		num(h.Tokens, int64(h.Amount))
 	}
 	num(o.Uncertain, o.Resumes)
@@ -223,8 +254,8 @@ func (x *extractor) decode(at int64, id AttemptID, v []byte) error {
 	copy(r.Principal[:], x.bytes(uint64(len(r.Principal))))
 	c, bill := &r.Current, &r.Current.Bill
 	r.Ended, c.Number, c.Posted = fromMillis(x.num()), int(x.num()), fromMillis(x.num())
-	c.Reason, bill.PriceVersion, bill.Unpriced = x.text(), x.text(), x.text()
-	bill.InputBasis, bill.OutputBasis = token.Basis(x.text()), token.Basis(x.text())
+	bill.PriceVersion, c.Reason, bill.Unpriced = x.text(), x.word(), x.word()
+	bill.InputBasis, bill.OutputBasis = token.Basis(x.word()), token.Basis(x.word())
 	for n := x.num(); n > 0 && !x.bad; n-- {
 		bill.Input = append(bill.Input, x.line())
 	}
@@ -235,7 +266,7 @@ func (x *extractor) decode(at int64, id AttemptID, v []byte) error {
 		bill.Bounds = &x.bounds
 	}
 	for n := x.num(); n > 0 && !x.bad; n-- {
-		c.Broken = append(c.Broken, Break{fromMillis(x.num()), x.text()})
+		c.Broken = append(c.Broken, Break{fromMillis(x.num()), x.word()})
 	}
 	if x.num() == 1 {
 		c.Outcomes = x.outcome()
@@ -250,22 +281,22 @@ func (x *extractor) outcome() *Outcomes {
 	o := &x.outcomes
 	*o = Outcomes{Output: o.Output[:0], Overhead: o.Overhead[:0]}
 	for n := x.num(); n > 0 && !x.bad; n-- {
-		o.Output = append(o.Output, Outcome{x.text(), x.text(), x.num(), pricing.Picodollars(x.num())})
+		o.Output = append(o.Output, Outcome{x.word(), x.word(), x.num(), pricing.Picodollars(x.num())})
 	}
-	o.Input, o.InputCause = x.text(), x.text()
+	o.Input, o.InputCause = x.word(), x.word()
 	for _, s := range []*Saving{&o.Saved, &o.Upper} {
 		s.InputTokens, s.OutputTokens = x.num(), x.num()
 		s.Input, s.Output = pricing.Picodollars(x.num()), pricing.Picodollars(x.num())
 	}
 	for n := x.num(); n > 0 && !x.bad; n-- {
-		o.Overhead = append(o.Overhead, Overhead{x.text(), x.num(), pricing.Picodollars(x.num())})
+		o.Overhead = append(o.Overhead, Overhead{x.word(), x.num(), pricing.Picodollars(x.num())})
 	}
 	o.Uncertain, o.Resumes = x.num(), x.num()
 	return o
 }
 
 func (x *extractor) line() Line {
-	return Line{token.Kind(x.text()), x.num(), pricing.Picodollars(x.num()), pricing.Picodollars(x.num())}
+	return Line{token.Kind(x.word()), x.num(), pricing.Picodollars(x.num()), pricing.Picodollars(x.num())}
 }
 
 func (x *extractor) interval() Interval {
@@ -273,6 +304,11 @@ func (x *extractor) interval() Interval {
 }
 
 func (x *extractor) num() int64 {
+	if len(x.in) > 0 && x.in[0] < 0x80 { // most are small
+		n := int64(x.in[0]>>1) ^ -int64(x.in[0]&1)
+		x.in = x.in[1:]
+		return n
+	}
 	n, k := binary.Varint(x.in)
 	if k <= 0 {
 		x.bad, x.in = true, nil
@@ -301,6 +337,19 @@ func (x *extractor) sized() []byte {
 	}
 	x.in = x.in[k:]
 	return x.bytes(n)
+}
+
+// word is one of words, by its number, or another after a 0.
+func (x *extractor) word() string {
+	if len(x.in) == 0 || int(x.in[0]) >= len(words) {
+		x.bad, x.in = true, nil
+		return ""
+	}
+	n := x.in[0]
+	if x.in = x.in[1:]; n == 0 {
+		return x.text()
+	}
+	return words[n]
 }
 
 func (x *extractor) text() string {

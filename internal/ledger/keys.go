@@ -14,6 +14,7 @@ const (
 	prefixRequest     = 'R' // provider, request id, stream 16 B, number u16 -> nothing
 	prefixMiss        = 'N' // stream 16 B -> seq u64
 	prefixUnexplained = 'U' // provider, model, tier, day -> seq u64 of what stands
+	prefixIncident    = 'I' // number u32 -> seq u64 of how it stands
 	prefixCounter     = 'C' // family u8, labels -> tally
 	prefixBalance     = 'B' // provider, model, account, kind -> tally
 	prefixMeta        = 'M' // name -> value

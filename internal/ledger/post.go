@@ -75,9 +75,9 @@ type drafting struct {
 	op     *op
 	id     AttemptID
 	now    int64
-	record record // what the books have, then with the new places
-	bill   *Bill  // that the outcomes are of
-	first  *entry // the attempt's first bill
+	record record     // what the books have, then with the new places
+	bill   *Bill      // that the outcomes are of
+	first  *entry     // the attempt's first bill
 	broken []brokenAt // as posted with the bill
 	keys   []keyValue
 }

@@ -211,29 +211,25 @@ func (l *Ledger) Between(ctx context.Context, from, to time.Time, fn func(Row) e
 // Misses calls fn with all misses, in the order of their streams' ids. Errors as
 // those of Attempts.
 func (l *Ledger) Misses(ctx context.Context, fn func(Miss) error) error {
-	return l.each(ctx, scan{prefix: []byte{prefixMiss}, values: true}, func(txn *badger.Txn, _, value []byte) error {
-		if len(value) != 8 {
-			return damagedf("number of a miss: %x", value)
-		}
-		e, err := readEntry(txn, binary.BigEndian.Uint64(value))
-		if err != nil {
-			return err
-		}
-		return fn(e.miss())
-	})
+	return l.numbered(ctx, prefixMiss, func(e *entry) error { return fn(e.miss()) })
 }
 
 // Unexplained calls fn with what stands unexplained. Errors as those of Attempts.
 func (l *Ledger) Unexplained(ctx context.Context, fn func(Unexplained) error) error {
-	return l.each(ctx, scan{prefix: []byte{prefixUnexplained}, values: true}, func(txn *badger.Txn, _, value []byte) error {
+	return l.numbered(ctx, prefixUnexplained, func(e *entry) error { return fn(e.unexplained()) })
+}
+
+// numbered calls fn with each entry whose number stands under a key with this prefix.
+func (l *Ledger) numbered(ctx context.Context, prefix byte, fn func(*entry) error) error {
+	return l.each(ctx, scan{prefix: []byte{prefix}, values: true}, func(txn *badger.Txn, key, value []byte) error {
 		if len(value) != 8 {
-			return damagedf("number of an unexplained amount: %x", value)
+			return damagedf("number of an entry, by key %x: %x", key, value)
 		}
 		e, err := readEntry(txn, binary.BigEndian.Uint64(value))
 		if err != nil {
 			return err
 		}
-		return fn(e.unexplained())
+		return fn(e)
 	})
 }
 

@@ -33,7 +33,7 @@ type Report struct {
 // report (which may be nil) is called with each thing that is wrong. The error is
 // ErrDamaged if there was one, else ctx's, ErrClosed, or nil.
 func (l *Ledger) Verify(ctx context.Context, report func(Damage)) (Report, error) {
-	v := &verifier{report: report, totals: sums{}, unexplained: map[string]uint64{}}
+	v := &verifier{report: report, totals: sums{}, unexplained: map[string]uint64{}, incidents: map[string]uint64{}, final: map[int]bool{}}
 	if err := l.enter(); err != nil {
 		return v.r, err
 	}
@@ -94,6 +94,8 @@ type verifier struct {
 	requests    uint64            // attempts with a request id
 	misses      uint64            //
 	unexplained map[string]uint64 // latest entry by key
+	incidents   map[string]uint64 // likewise
+	final       map[int]bool      // incidents
 }
 
 type numbered struct {
@@ -184,6 +186,12 @@ func (v *verifier) content(seq uint64, e *entry) error {
 	case kindUnexplained:
 		u := e.unexplained()
 		v.unexplained[string(textKey(prefixUnexplained, u.Provider, u.Model, u.Tier, u.Day))] = seq
+	case kindIncident:
+		i := e.incident()
+		if v.final[i.Number] {
+			v.wrong(seq, e, "incident %d is changed after it was final", i.Number)
+		}
+		v.incidents[string(incidentKey(i.Number))], v.final[i.Number] = seq, !i.Final.IsZero()
 	default:
 		v.wrong(seq, e, "kind %q", e.Kind)
 		return nil

@@ -60,7 +60,10 @@ func (v *verifier) indexes() error {
 		}
 		v.expectCount(index.what, index.want, n)
 	}
-	return v.unexplainedIndex()
+	if err := v.standing("unexplained amounts", prefixUnexplained, v.unexplained); err != nil {
+		return err
+	}
+	return v.standing("incidents", prefixIncident, v.incidents)
 }
 
 func (v *verifier) expectCount(what string, entries, index uint64) {
@@ -69,10 +72,10 @@ func (v *verifier) expectCount(what string, entries, index uint64) {
 	}
 }
 
-// unexplainedIndex compares what stands unexplained.
-func (v *verifier) unexplainedIndex() error {
+// standing compares the index of what stands, of several entries about the same.
+func (v *verifier) standing(what string, prefix byte, want map[string]uint64) error {
 	stored := map[string]uint64{}
-	err := v.scan(scan{prefix: []byte{prefixUnexplained}, values: true}, func(key, value []byte) {
+	err := v.scan(scan{prefix: []byte{prefix}, values: true}, func(key, value []byte) {
 		if len(value) == 8 {
 			stored[string(key)] = binary.BigEndian.Uint64(value)
 		}
@@ -80,8 +83,8 @@ func (v *verifier) unexplainedIndex() error {
 	if err != nil {
 		return err
 	}
-	if !maps.Equal(stored, v.unexplained) {
-		v.damage(Damage{What: fmt.Sprintf("unexplained amounts: the chain has %d, the index %d, or others", len(v.unexplained), len(stored))})
+	if !maps.Equal(stored, want) {
+		v.damage(Damage{What: fmt.Sprintf("%s: the chain has %d, the index %d, or others", what, len(want), len(stored))})
 	}
 	return nil
 }
