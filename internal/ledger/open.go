@@ -44,11 +44,7 @@ func Open(dir string, opts Options) (*Ledger, error) {
 
 // prepare makes the directory, and locks it.
 func prepare(dir string, opts Options) (*Ledger, error) {
-	if opts.Logger == nil {
-		opts.Logger = slog.Default()
-	}
-	l := &Ledger{opts: opts, dir: dir, closing: make(chan struct{}), logger: badgerfile.NewLogger(opts.Logger)}
-	l.queue.filled.L = &l.queue.mu
+	l := unlocked(dir, opts)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("ledger: data directory: %w", err)
 	}
@@ -64,6 +60,16 @@ func prepare(dir string, opts Options) (*Ledger, error) {
 	}
 	l.lockFile = f
 	return l, nil
+}
+
+// unlocked is a ledger of which nothing is open.
+func unlocked(dir string, opts Options) *Ledger {
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	l := &Ledger{opts: opts, dir: dir, closing: make(chan struct{}), logger: badgerfile.NewLogger(opts.Logger)}
+	l.queue.filled.L = &l.queue.mu
+	return l
 }
 
 // badgerOptions: values stand in the LSM tree, since a failed sync of the value log
