@@ -37,7 +37,12 @@ func (g *Gateway) Admin(o AdminOptions) http.Handler {
 		g.operatorRoutes(e, bearer(o.Operator))
 	}
 	if o.API != nil {
-		e.Any("/api/v1/*", echo.WrapHandler(o.API), bearer(o.Token))
+		api := echo.WrapHandler(o.API)
+		if o.Operator != "" { // to declare something takes the operator, to read it doesn't
+			e.POST("/api/v1/incidents", api, bearer(o.Operator))
+			e.POST("/api/v1/incidents/*", api, bearer(o.Operator))
+		}
+		e.Any("/api/v1/*", api, bearer(o.Token))
 	}
 	if o.Pprof {
 		p := e.Group("/debug/pprof", bearer(o.Token))

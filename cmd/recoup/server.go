@@ -107,7 +107,7 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 		return nil, err
 	}
 	adminHandler := s.gateway.Admin(gateway.AdminOptions{
-		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof, API: audit.Handler(s.ledger, logger),
+		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof, API: audit.Handler(s.auditOptions(registry, logger)),
 	})
 	requests, abandon := context.WithCancel(context.Background())
 	s.abandon = abandon
