@@ -36,6 +36,7 @@ func (r *reloader) reload() {
 		return
 	}
 	r.server.log.SetRetention(next.Retention)
+	r.server.watch.SetRule(next.Incidents)
 	changed, _ := config.Changes(r.current, next)
 	_, restart := config.Changes(r.started, next)
 	r.current = next

@@ -19,6 +19,7 @@ import (
 	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
 	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/internal/audit"
+	"github.com/recoup-gateway/recoup/internal/audit/incident"
 	"github.com/recoup-gateway/recoup/internal/gatewaykeys"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
@@ -42,6 +43,7 @@ type server struct {
 	ledger  *ledger.Ledger
 	factors *factors
 	tracing *metrics.Tracing
+	watch   *incident.Watch
 	gateway *gateway.Gateway
 	logger  *slog.Logger
 
@@ -109,6 +111,7 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 	adminHandler := s.gateway.Admin(gateway.AdminOptions{
 		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof, API: audit.Handler(s.auditOptions(registry, logger)),
 	})
+	s.watch = incident.Start(incident.Options{Ledger: s.ledger, Prices: pricing.Embedded(), Logger: logger, Rule: settings.Incidents, Unbooked: s.unbooked})
 	requests, abandon := context.WithCancel(context.Background())
 	s.abandon = abandon
 	s.data = s.serve(requests, dataListener, s.gateway.Handler())

@@ -7,7 +7,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/recoup-gateway/recoup/internal/audit"
+	"github.com/recoup-gateway/recoup/internal/audit/incident"
 	"github.com/recoup-gateway/recoup/internal/audit/report"
+	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/metrics"
 	"github.com/recoup-gateway/recoup/pricing"
 )
@@ -18,6 +20,17 @@ func (s *server) auditOptions(g prometheus.Gatherer, logger *slog.Logger) audit.
 	return audit.Options{Ledger: s.ledger, Prices: pricing.Embedded(), Logger: logger, Uncovered: func() report.Uncovered {
 		return report.Uncovered{Known: true, Since: began, Calls: passedThrough(g, logger), Running: int64(s.log.Stats().Unsettled)}
 	}}
+}
+
+// unbooked are the streams that the books don't have the end of.
+func (s *server) unbooked() (all []incident.Unbooked) {
+	for _, u := range s.log.Unbooked() {
+		all = append(all, incident.Unbooked{
+			Stream:  incident.Stream{Provider: u.Provider, Principal: ledger.ID(u.Principal), At: u.Accepted},
+			Running: u.Running,
+		})
+	}
+	return all
 }
 
 // passedThrough is what was counted since the start of the process: calls that are

@@ -76,6 +76,14 @@ func clean(s string) string {
 	return s
 }
 
+// plural is so many of something.
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return humanize.Comma(n) + " " + what + "s"
+}
+
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return "–"

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -137,69 +138,84 @@ func ceiling(n int64) int64 {
 	}
 }
 
-// bar is one of a bar chart: its parts are beside each other.
+// bars are a bar chart: each bar is a picture of its own, with its name and amount in
+// the page, where they fit any width.
+type bars struct {
+	ID, Title, Note string
+	Bars            []bar
+}
+
+// bar is one of them: its parts are beside each other.
 type bar struct {
-	name  string
-	parts []barPart
-	value pricing.Sum
+	ID, Name, Value, Desc string
+	Rects                 []rect
+
+	parts  []barPart
+	amount pricing.Sum
 }
 
 type barPart struct {
 	amount pricing.Sum
 	class  string
+	words  string
 }
 
 const (
-	barWidth, barStep, barHeight = 720, 44, 16
-	maxBars                      = 12
+	barWidth, barHeight = 720, 16
+	maxBars             = 12
 )
 
-// bars are horizontal ones, each with its name and amount above.
-func bars(id, title, desc string, all []bar) *chart {
+// newBars draws bars to one scale.
+func newBars(id, title, note string, all []bar) *bars {
 	if len(all) > maxBars {
-		desc += fmt.Sprintf(" The %d largest of %d.", maxBars, len(all))
+		note += fmt.Sprintf(" The %d largest of %d.", maxBars, len(all))
 		all = all[:maxBars]
 	}
 	most := 0.0
 	for _, b := range all {
-		most = max(most, b.value.Dollars())
+		most = max(most, b.amount.Dollars())
 	}
 	if most <= 0 {
 		return nil
 	}
-	c := &chart{ID: id, Title: title, Desc: desc, W: barWidth, H: float64(barStep*len(all) + 4)}
-	for i, b := range all {
-		y := float64(i * barStep)
-		c.Labels = append(c.Labels, label{0, y + 17, "start", b.name}, label{barWidth, y + 17, "end", dollars(b.value)})
+	for i := range all {
+		b := &all[i]
+		b.ID, b.Value = fmt.Sprintf("%s-%d", id, i+1), dollars(b.amount)
+		b.Rects = append(b.Rects, rect{0, 0, barWidth, barHeight, "track"})
 		x := 0.0
-		c.Rects = append(c.Rects, rect{0, y + 23, barWidth, barHeight, "track"})
+		var words []string
 		for _, p := range b.parts {
 			w := barWidth * p.amount.Dollars() / most
 			if w > 0 {
-				c.Rects = append(c.Rects, rect{round(x), y + 23, round(w), barHeight, p.class})
+				b.Rects = append(b.Rects, rect{round(x), 0, round(w), barHeight, p.class})
+				words = append(words, p.words+" "+dollars(p.amount))
 			}
 			x += w
 		}
+		b.Desc = strings.Join(words, ", ")
 	}
-	return c
+	return &bars{id, title, note, all}
 }
 
-func causeBars(r *report.Report) *chart {
+func causeBars(r *report.Report) *bars {
 	var all []bar
 	for _, g := range r.ByCause {
 		if g.Cost.Point.Sign() > 0 {
-			all = append(all, bar{causeWords(g.Key[0]), []barPart{{g.Unusable.USD, "unusable"}, {g.NeverReceived.USD, "lost"}}, g.Cost.Point})
+			all = append(all, bar{Name: causeWords(g.Key[0]), amount: g.Cost.Point, parts: []barPart{
+				{g.Unusable.USD, "unusable", "unusable"}, {g.NeverReceived.USD, "lost", "never received"},
+			}})
 		}
 	}
-	return bars("causes", "Cost by cause", "What was paid for nothing, in dollars, with its input, for each cause. The figures are in the table By cause.", all)
+	return newBars("causes", "Cost by cause", "What was paid for nothing, with its input. The figures are in the table By cause.", all)
 }
 
-func modelBars(r *report.Report) *chart {
+func modelBars(r *report.Report) *bars {
 	var all []bar
 	for _, g := range r.ByModel {
-		all = append(all, bar{clean(g.Key[0]), []barPart{
-			{g.Delivered.OutputUSD, "delivered"}, {g.Open.OutputUSD, "pending"}, {g.Unusable.OutputUSD, "unusable"}, {g.NeverReceived.OutputUSD, "lost"}, {g.Input.USD, "input"},
-		}, g.Paid.Point})
+		all = append(all, bar{Name: clean(g.Key[0]) + mark(report.ByModel, g.Key[0], r), amount: g.Paid.Point, parts: []barPart{
+			{g.Delivered.OutputUSD, "delivered", "delivered"}, {g.Open.OutputUSD, "pending", "pending"}, {g.Unusable.OutputUSD, "unusable", "unusable"},
+			{g.NeverReceived.OutputUSD, "lost", "never received"}, {g.Input.USD, "input", "input"},
+		}})
 	}
-	return bars("models", "Paid by model", "What was paid for each model, in dollars, by what became of its output, and for input. The figures are in the table By model.", all)
+	return newBars("models", "Paid by model", "By what became of the output, and for input. The figures are in the table By model.", all)
 }

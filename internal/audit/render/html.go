@@ -20,7 +20,8 @@ type pageView struct {
 	Title    string
 	Subtitle []string
 	Heroes   []hero
-	Charts   []chartView
+	Line     *chartView
+	Bars     []barsView
 	Sections []sectionView
 	Note     string
 }
@@ -31,7 +32,12 @@ type hero struct{ Name, Value, More string }
 type chartView struct {
 	*chart
 	Legend []legend
-	Grid   *gridView // the figures, or nil: they are in another table
+	Grid   *gridView // the figures
+}
+
+type barsView struct {
+	*bars
+	Legend []legend
 }
 
 type legend struct{ Class, Text string }
@@ -79,13 +85,13 @@ func writeHTML(w io.Writer, r *report.Report) error {
 		if r.Incident != nil {
 			l = append(l[:len(l):len(l)], legend{"incident", "the incident"})
 		}
-		v.Charts = append(v.Charts, chartView{c, l, gridOf(timelineGrid(r))})
+		v.Line = &chartView{c, l, gridOf(timelineGrid(r))}
 	}
 	if c := causeBars(r); c != nil {
-		v.Charts = append(v.Charts, chartView{c, outcomes[2:], nil})
+		v.Bars = append(v.Bars, barsView{c, outcomes[2:]})
 	}
 	if c := modelBars(r); c != nil {
-		v.Charts = append(v.Charts, chartView{c, append(outcomes[:len(outcomes):len(outcomes)], legend{"input", "input"}), nil})
+		v.Bars = append(v.Bars, barsView{c, append(outcomes[:len(outcomes):len(outcomes)], legend{"input", "input"})})
 	}
 	for _, s := range p.sections {
 		v.Sections = append(v.Sections, sectionView{s.id, s.title, s.lead, gridOf(s.grid), s.notes})

@@ -115,7 +115,7 @@ func headline(r *report.Report) []string {
 	case report.Open:
 		lines = append(lines, "Open: these figures are provisional.")
 	case report.Provisional:
-		lines = append(lines, fmt.Sprintf("Provisional: %d of its attempts are not settled in the books; more may be running.", r.Total.Pending))
+		lines = append(lines, "Provisional: "+plural(r.Total.Pending, "attempt")+" not settled in the books; more may be running.")
 	case report.FinalState:
 		lines = append(lines, fmt.Sprintf("Final since %s: these figures don't change any more.", stamp(i.FinalAt)))
 	}
@@ -163,10 +163,10 @@ func summary(r *report.Report) section {
 		row("  + never received", t.NeverReceived.OutputTokens, money(t.NeverReceived.OutputUSD), ""),
 	}
 	if t.Open.OutputTokens != 0 || t.Open.OutputUSD.Sign() != 0 || t.Pending > 0 {
-		rows = append(rows, row("  + pending", t.Open.OutputTokens, money(t.Open.OutputUSD), fmt.Sprintf("%d attempts may still be resumed", t.Pending)))
+		rows = append(rows, row("  + pending", t.Open.OutputTokens, money(t.Open.OutputUSD), plural(t.Pending, "attempt")+" may still be resumed"))
 	}
 	rows = append(rows, []cell{word("  + input"), money(t.Input.USD), none(), word(fmt.Sprintf("%s input tokens", count(t.Input.Tokens).text))})
-	lead := fmt.Sprintf("%s attempts; %s broken off; %s resumed.", count(t.Attempts).text, count(t.Broken).text, count(t.Resumed).text)
+	lead := fmt.Sprintf("%s; %s broken off; %s resumed.", plural(t.Attempts, "attempt"), count(t.Broken).text, count(t.Resumed).text)
 	if t.Attempts == 0 {
 		lead = "No attempts: nothing was broken in this time, or nothing was asked for."
 		if r.Incident == nil {
@@ -205,14 +205,14 @@ func kinds(all []report.Named) string {
 func certainty(r *report.Report) section {
 	c, b := &r.Certain, &r.Bills
 	rows := [][]cell{
-		{word("Reported by providers"), word(fmt.Sprintf("%s of what was paid: %s", percent(c.ReportedShare), dollars(c.Reported.USD)))},
+		{word("Reported or billed by providers"), word(fmt.Sprintf("%s of what was paid: %s", percent(c.ReportedShare), dollars(c.Reported.USD)))},
 		{word("Estimated"), word(estimated(c))},
 		{word("Reconciled with a bill"), word(reconciled(b))},
 		{word("Unexplained"), word(dollars(b.Unexplained))},
 		{word("Top cause of the cost"), word(topText(r.TopCause, causeWords))},
 		{word("Top of the tag " + clean(r.TeamTag)), word(topText(r.TopTeam, tagWords))},
 		{word("Not covered"), word(uncovered(r))},
-		{word("Price book"), word(priceBooks(r.Prices))},
+		{word("Price book"), word(priceBooks(r))},
 		{word("Ledger head"), word(fmt.Sprintf("entry %d, %s", r.Head.Entry, r.Head.Hash))},
 	}
 	return section{id: "certainty", title: "What it rests on",
@@ -231,7 +231,7 @@ func estimated(c *report.Certainty) string {
 }
 
 func reconciled(b *report.Bills) string {
-	n := fmt.Sprintf("%s attempts corrected by a bill (%s)", count(b.Reconciled.Count).text, dollars(b.Reconciled.USD))
+	n := fmt.Sprintf("%s corrected by a bill (%s)", plural(b.Reconciled.Count, "attempt"), dollars(b.Reconciled.USD))
 	switch b.State {
 	case report.StateNone:
 		n = "nothing shows that a bill was compared; one that agrees to the token leaves no trace"
@@ -271,10 +271,10 @@ func uncovered(r *report.Report) string {
 		parts = append(parts, fmt.Sprintf("calls passed through since the gateway's start (%s), not in this window alone: %s", stamp(u.Since), strings.Join(calls, ", ")))
 	}
 	if u.Running > 0 {
-		parts = append(parts, fmt.Sprintf("%s streams that run or are not settled", count(u.Running).text))
+		parts = append(parts, plural(u.Running, "stream")+" that run or are not settled")
 	}
 	if n := r.Total.Unpriced; n > 0 {
-		parts = append(parts, fmt.Sprintf("%s attempts without a price, for all or for a part: their money is missing", count(n).text))
+		parts = append(parts, plural(n, "attempt")+" without a price, for all or for a part: their money is missing")
 	}
 	if len(r.Bills.WithoutBill) > 0 {
 		var all []string
@@ -286,17 +286,25 @@ func uncovered(r *report.Report) string {
 	return strings.Join(parts, "; ")
 }
 
-func priceBooks(all []report.PriceBook) string {
+func priceBooks(r *report.Report) string {
 	var parts []string
-	for _, b := range all {
+	for _, b := range r.Prices {
 		v := clean(b.Version)
 		if v == "" {
 			v = "none"
 		}
-		parts = append(parts, fmt.Sprintf("%s (%s attempts)", v, count(b.Attempts).text))
+		parts = append(parts, fmt.Sprintf("%s (%s)", v, plural(b.Attempts, "attempt")))
 	}
 	if len(parts) == 0 {
 		return "–"
 	}
-	return strings.Join(parts, ", ")
+	text := strings.Join(parts, ", ")
+	if len(r.Placeholders) > 0 {
+		var all []string
+		for _, m := range r.Placeholders {
+			all = append(all, clean(m))
+		}
+		text += "; a placeholder, not a published price: " + strings.Join(all, ", ")
+	}
+	return text
 }

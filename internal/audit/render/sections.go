@@ -46,7 +46,7 @@ func groups(id, title string, keys []string, all []report.Group, r *report.Repor
 		}
 		var row []cell
 		for j, v := range all[i].Key {
-			row = append(row, word(keyWords(dims[j], v)))
+			row = append(row, word(keyWords(dims[j], v)+mark(dims[j], v, r)))
 		}
 		g.rows = append(g.rows, append(row, figures(&all[i].Figures)...))
 	}
@@ -55,10 +55,23 @@ func groups(id, title string, keys []string, all []report.Group, r *report.Repor
 		g.total = append(g.total, word(""))
 	}
 	g.total = append(g.total, figures(&r.Total)...)
+	if len(r.Placeholders) > 0 && slices.Contains(dims, report.ByModel) {
+		s.notes = append(s.notes, placeholderNote)
+	}
 	if slices.Contains(dims, report.ByCause) {
 		s.notes = append(s.notes, "An attempt can have tokens of several causes. It is counted, with what its resumes avoided, where its input is.")
 	}
 	return s
+}
+
+const placeholderNote = "* A placeholder, not a published price."
+
+// mark is behind a model whose price is no published one.
+func mark(d report.Dimension, v string, r *report.Report) string {
+	if d == report.ByModel && slices.Contains(r.Placeholders, v) {
+		return " *"
+	}
+	return ""
 }
 
 func keyWords(d report.Dimension, v string) string {
@@ -91,8 +104,8 @@ func auto(r *report.Report) section {
 	if len(r.Auto.ByReason) == 0 {
 		return s
 	}
-	s.lead = fmt.Sprintf("%d calls asked again for an answer that the gateway had, and nobody had said that they may have it (resume: auto, or a key): "+
-		"their first answers had cost %s. That is the most it would have saved, and it is in what was paid.", r.Auto.Calls, dollars(r.Auto.USD))
+	s.lead = fmt.Sprintf("%s asked again for an answer that the gateway had, and nobody had said that they may have it (resume: auto, or a key): "+
+		"their first answers had cost %s. That is the most it would have saved, and it is in what was paid.", plural(r.Auto.Calls, "call"), dollars(r.Auto.USD))
 	s.grid = &grid{caption: "Missed resumes", columns: []string{"why it was missed", "calls", "first answers"}, words: 1}
 	for _, n := range r.Auto.ByReason {
 		s.grid.rows = append(s.grid.rows, []cell{word(clean(n.Name)), count(n.Count), money(n.USD)})
@@ -111,7 +124,7 @@ func streams(r *report.Report) section {
 	for i := range r.Streams {
 		x := &r.Streams[i]
 		s.grid.rows = append(s.grid.rows, []cell{
-			word(x.ID), word(clean(x.Model)), word(story(x)), word(clean(x.Cause)), money(sumOf(x.Cost)), money(sumOf(x.Paid)), count(x.Output),
+			word(x.ID), word(clean(x.Model) + mark(report.ByModel, x.Model, r)), word(story(x)), word(clean(x.Cause)), money(sumOf(x.Cost)), money(sumOf(x.Paid)), count(x.Output),
 		})
 	}
 	return s
@@ -139,7 +152,7 @@ func siblings(r *report.Report) section {
 	}
 	s.grid = &grid{caption: s.title, columns: []string{"model", "cheaper sibling", "its price", "paid", "on the sibling"}, words: 3}
 	for _, x := range r.Siblings {
-		s.grid.rows = append(s.grid.rows, []cell{word(clean(x.Model)), word(clean(x.Sibling)), word(x.Status), money(x.Paid), money(x.USD)})
+		s.grid.rows = append(s.grid.rows, []cell{word(clean(x.Model) + mark(report.ByModel, x.Model, r)), word(clean(x.Sibling)), word(x.Status), money(x.Paid), money(x.USD)})
 	}
 	return s
 }

@@ -191,6 +191,22 @@ func (c *computing) siblings() []Sibling {
 	return all
 }
 
+// placeholders are the models of which the price book has no published price.
+func (c *computing) placeholders() []string {
+	all := []string{}
+	if c.Prices == nil {
+		return all
+	}
+	for of := range c.tokens {
+		rates, _ := c.Prices.Rates(pricing.Query{Provider: of[0], Model: of[1], At: c.last})
+		if rates.Status == pricing.Placeholder && !slices.Contains(all, of[1]) {
+			all = append(all, of[1])
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 func (c *computing) sibling(provider, model string, at time.Time) (Sibling, bool) {
 	own, _ := c.Prices.Rates(pricing.Query{Provider: provider, Model: model, At: at})
 	if !own.Known() {

@@ -292,7 +292,7 @@ func (c *computing) end(ctx context.Context) error {
 	if c.Uncovered != nil {
 		r.Uncovered = c.Uncovered()
 	}
-	r.Siblings = c.siblings()
+	r.Siblings, r.Placeholders = c.siblings(), c.placeholders()
 	if err := c.bills(ctx); err != nil {
 		return err
 	}

@@ -25,17 +25,19 @@ type Report struct {
 	TopTeam   *Top        `json:"top_team,omitempty"`
 	TeamTag   string      `json:"team_tag"` // the tag that it is by
 	Uncovered Uncovered   `json:"not_covered"`
-	Prices    []PriceBook `json:"price_books"`
-	Head      Head        `json:"ledger_head"`
-	Groups    []Group     `json:"groups"` // by By
-	ByCause   []Group     `json:"by_cause"`
-	ByModel   []Group     `json:"by_model"`
-	ByTag     []Group     `json:"by_team"`
-	ByHour    []Group     `json:"by_hour"`
-	Auto      Auto        `json:"auto_would_have_saved"`
-	Streams   []Stream    `json:"streams"`
-	Siblings  []Sibling   `json:"cheaper_siblings"`
-	Timeline  Timeline    `json:"timeline"`
+	// Placeholders are models whose price is no published one, but a placeholder.
+	Placeholders []string    `json:"placeholder_prices"`
+	Prices       []PriceBook `json:"price_books"`
+	Head         Head        `json:"ledger_head"`
+	Groups       []Group     `json:"groups"` // by By
+	ByCause      []Group     `json:"by_cause"`
+	ByModel      []Group     `json:"by_model"`
+	ByTag        []Group     `json:"by_team"`
+	ByHour       []Group     `json:"by_hour"`
+	Auto         Auto        `json:"auto_would_have_saved"`
+	Streams      []Stream    `json:"streams"`
+	Siblings     []Sibling   `json:"cheaper_siblings"`
+	Timeline     Timeline    `json:"timeline"`
 	// Later is, of an incident that is final, what its attempts come to as the books
 	// stand now, where a later correction has made that something else.
 	Later    *Figures `json:"as_the_books_stand_now,omitempty"`

@@ -107,7 +107,7 @@ func story(row *ledger.Row) ([]Event, error) {
 		told = append(told, Event{row.Ended, "the provider's answer ended"})
 	}
 	slices.SortStableFunc(told, func(a, b Event) int { return a.At.Compare(b.At) })
-	return told, nil
+	return slices.CompactFunc(told, func(a, b Event) bool { return a.What == b.What }), nil
 }
 
 var endings = map[books.Do]string{

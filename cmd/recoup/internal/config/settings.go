@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/gateway"
+	"github.com/recoup-gateway/recoup/internal/audit/incident"
 )
 
 // Settings is a configuration that was found valid.
@@ -27,6 +28,8 @@ type Settings struct {
 	AdminToken        string // empty: no file is configured
 
 	LabelTags []string
+
+	Incidents incident.Rule // when breaks are one
 
 	DrainTimeout time.Duration
 	LogLevel     slog.Level
@@ -49,6 +52,7 @@ func defaults() *Settings {
 		DrainTimeout: 30 * time.Second,
 		LogLevel:     slog.LevelInfo,
 		LogFormat:    "text",
+		Incidents:    incident.DefaultRule(),
 		Gateway:      gateway.Defaults(),
 	}
 	s.Gateway.Providers = defaultProviders()
@@ -80,6 +84,9 @@ func (l *loading) check() {
 	if grace := s.Gateway.OrphanGrace; s.Retention < grace {
 		l.refuse("retention", fmt.Sprintf("%s is shorter than orphan_grace, %s (%s): want at least as much",
 			formatDuration(s.Retention), formatDuration(grace), l.origins["orphan_grace"]))
+	}
+	if share := s.Incidents.Share; share > 100 {
+		l.refuse("incident_share", fmt.Sprintf("%d: want per cent, at most 100", share))
 	}
 	l.readSecrets()
 	l.readAPIKeys()
