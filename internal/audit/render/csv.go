@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/recoup-gateway/recoup/internal/audit/report"
 )
@@ -77,9 +78,16 @@ func writeCSV(w io.Writer, r *report.Report) error {
 	return nil
 }
 
-// harmless is a client's text that no spreadsheet takes for a formula.
+// harmless is a client's text that no spreadsheet takes for a formula, and no terminal
+// for a command.
 func harmless(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '·'
+		}
+		return r
+	}, s)
+	if s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
 		return "'" + s
 	}
 	return s
