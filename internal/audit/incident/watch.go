@@ -43,6 +43,7 @@ type Watch struct {
 }
 
 const (
+	firstLook = 2 * time.Second
 	lookEvery = 15 * time.Second
 	lookBack  = time.Hour // in which incidents are found; before it is the baseline
 
@@ -73,7 +74,7 @@ func (w *Watch) Close() {
 }
 
 func (w *Watch) run(ctx context.Context) {
-	wait := w.o.Every
+	wait := min(w.o.Every, firstLook)
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -109,15 +110,11 @@ func (w *Watch) find(ctx context.Context, now time.Time, unbooked []Unbooked) er
 			streams = append(streams, u.Stream)
 		}
 	}
-	_, err := w.o.Ledger.Extracts(ctx, now.Add(-lookBack-baseline), time.Time{}, func(row *ledger.Row) error {
-		streams = append(streams, Stream{
-			Provider: row.Provider, Principal: row.Principal, At: row.At, Ended: row.Ended, Broken: append([]ledger.Break(nil), row.Current.Broken...),
-		})
-		return nil
-	})
+	booked, err := Booked(ctx, w.o.Ledger, now.Add(-lookBack-baseline))
 	if err != nil {
 		return err
 	}
+	streams = append(streams, booked...)
 	known, err := w.found(ctx)
 	if err != nil {
 		return err
@@ -131,6 +128,17 @@ func (w *Watch) find(ctx context.Context, now time.Time, unbooked []Unbooked) er
 		}
 	}
 	return nil
+}
+
+// Booked are the streams that the books have, of those accepted since a time.
+func Booked(ctx context.Context, books *ledger.Ledger, since time.Time) (streams []Stream, err error) {
+	_, err = books.Extracts(ctx, since, time.Time{}, func(row *ledger.Row) error {
+		streams = append(streams, Stream{
+			Provider: row.Provider, Principal: row.Principal, At: row.At, Ended: row.Ended, Broken: append([]ledger.Break(nil), row.Current.Broken...),
+		})
+		return nil
+	})
+	return streams, err
 }
 
 // found are the incidents that were found before.
