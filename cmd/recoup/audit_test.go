@@ -304,7 +304,9 @@ func TestAuditRunning(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var answer struct{ Error struct{ Code, Message string } }
+		var answer struct {
+			Error struct{ Code, Message string }
+		}
 		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode/100 != 4 || answer.Error.Message == "" {
 			t.Errorf("%s: %d, %+v, %v", bad, resp.StatusCode, answer, err)
 		}

@@ -12,7 +12,7 @@ var (
 	stream, body, timed          = histories.Stream, histories.Body, histories.Timed
 	recv, attach, observe, write = histories.Recv, histories.Attach, histories.Observe, histories.Write
 	leave, do                    = histories.Leave, histories.Do
-	gpt55, rates, dollars        = histories.GPT55, histories.Rates, histories.Dollars
+	gpt55, dollars               = histories.GPT55, histories.Dollars
 )
 
 // The worked examples of the design's section 7.5, with its figures.

@@ -11,10 +11,13 @@
 // transaction. Get, Of, ByRequestID, Attempts and Between read attempts back, with
 // all their revisions; Totals are the counters that metrics export, Balances the
 // accounts. PostMiss and PostUnexplained book what belongs to no attempt's bill.
+// Extracts are what a report needs of attempts, quickly. OpenIncident and
+// ChangeIncident keep incidents; one that is final never changes.
 // Verify checks everything; OpenReadOnly is for who wants no more than that.
 //
 // The ledger computes no books: figures come as they are to be posted. It doesn't
-// know streams or prices either.
+// know streams or prices either. OpenSnapshot is OpenReadOnly of books that another
+// process writes.
 //
 // # What it guarantees
 //
@@ -63,10 +66,12 @@
 //	'E' seq u64                                        entry: hash 32 B, body
 //	'A' stream 16 B, number u16                        record: for each revision the numbers of its bill,
 //	                                                   outcomes and reversal, as uvarints, 0 for none
-//	'T' accepted unix ms u64, stream 16 B, number u16  empty
+//	'T' accepted unix ms u64, stream 16 B, number u16  extract, or empty where a program that
+//	                                                   knew of none has posted it
 //	'R' provider, request id, stream 16 B, number u16  empty
 //	'N' stream 16 B                                    seq u64 of the miss
 //	'U' provider, model, tier, day                     seq u64 of what stands unexplained
+//	'I' number u32                                     seq u64 of how the incident stands
 //	'C' family u8, labels with NUL between             counter: count varint, decimal dollars
 //	'B' provider, model, account, kind, NUL between    balance: the same
 //	"Mformat"                                          u32 = 1
@@ -74,12 +79,19 @@
 // Entries are numbered from 1 without a gap. The hash of an entry is the SHA-256 of
 // the hash before it (32 zero bytes for the first), its number (u64, big endian) and
 // its body, which is JSON. Members: k kind (bill, outcomes, reversal, miss,
-// unexplained), t time of posting in unix ms (the host's clock, not in order), s
+// unexplained, incident), t time of posting in unix ms (the host's clock, not in order), s
 // stream, n attempt, r revision, y reason, p provider, m model; a the attempt, with
 // its first bill; b the rest of a bill, o of outcomes (lb their labels); x a miss, u an unexplained
 // amount; of: numbers of the entries that a reversal reverses; l lines, i memo: a
-// account, k kind, t tokens, p picodollars; e evidence, as compact JSON. What is
-// zero, empty or false is left out.
+// account, k kind, t tokens, p picodollars; z an incident; bk when the answer broke off
+// (at, in unix ms, and c the cause), b.bd what an estimated bill may come to, for input
+// and output the least and the most in tokens and in picodollars; e evidence, as compact
+// JSON. What is zero, empty or false is left out.
+//
+// An extract is an attempt as it stands, without its ids at the provider and its evidence:
+// a byte 1, then the members in the order in which encodeExtract writes them, numbers as
+// varints, texts after their length, frequent words by their number. It follows from the
+// entries; the hashes don't cover it, Verify compares it.
 //
 // The fourth of the worked examples, posted to empty books (hash, a blank, body):
 //

@@ -67,10 +67,10 @@ func timelineChart(r *report.Report) *chart {
 	}
 	if i := r.Incident; i != nil {
 		end := float64(plotRight)
-		if !i.End.IsZero() {
-			end = at(i.End)
+		if !i.End.IsZero() { // whole steps: what broke in it stands in them
+			end = at(i.End.Add(stepOf(t) - 1).Truncate(stepOf(t)))
 		}
-		x := at(i.Start)
+		x := at(i.Start.Truncate(stepOf(t)))
 		c.Rects = append(c.Rects, rect{x, plotTop, round(max(end-x, 2)), plotBottom - plotTop, "incident"})
 		c.Desc += fmt.Sprintf(" Shaded: the incident, from %s to %s.", stamp(i.Start), stamp(i.End))
 	}

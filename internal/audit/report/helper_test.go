@@ -1,7 +1,6 @@
 package report_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -126,5 +125,3 @@ func (s *site) report(q report.Query) *report.Report {
 	return r
 }
 
-// text is a figure as a test compares it.
-func text(v any) string { return fmt.Sprint(v) }
