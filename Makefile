@@ -17,9 +17,12 @@ test: ## run the tests, with the race detector
 # The image is tested where there is a dockerd that may be started.
 docker := $(shell [ "$$(id -u)" = 0 ] && command -v dockerd >/dev/null && command -v docker >/dev/null && echo 1)
 
+# The pages are opened where there is a browser.
+browser := $(shell command -v chromium >/dev/null && command -v npm >/dev/null && echo 1)
+
 .PHONY: full
 full: ## run the long forms of the tests too, twice, with Prometheus, an OTLP receiver and Docker
-	RECOUP_FULL=1 RECOUP_PROMETHEUS=1 RECOUP_OTLP=1 RECOUP_DOCKER=$(docker) go test ./... -race -count=2 -timeout 60m
+	RECOUP_FULL=1 RECOUP_PROMETHEUS=1 RECOUP_OTLP=1 RECOUP_DOCKER=$(docker) RECOUP_BROWSER=$(browser) go test ./... -race -count=2 -timeout 60m
 
 .PHONY: image
 image: ## build the container image
@@ -34,6 +37,7 @@ generate: ## write what is generated: dashboards, rules, parts of docs/
 	go test ./cmd/recoup/internal/config -run TestDocumentation -update
 	go test ./metrics -run TestDocumentation -update
 	go test ./dashboards/internal/... -update
+	go test ./cmd/recoup -run TestDocumentedAudit -update
 
 .PHONY: demo
 demo: ## watch an answer survive its client

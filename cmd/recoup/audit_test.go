@@ -299,6 +299,14 @@ func TestAuditRunning(t *testing.T) {
 	if offline.Total != online.Total || offline.Head != online.Head || offline.Uncovered.Known {
 		t.Errorf("offline %+v, online %+v", offline.Total, online.Total)
 	}
+	// What a killed gateway leaves is what is there at any moment.
+	left := filepath.Join(t.TempDir(), "left")
+	if err := os.CopyFS(left, os.DirFS(p.dir)); err != nil {
+		t.Fatal(err)
+	}
+	if killed := p.settledReport(t, "audit", "--format", "json", "--data-dir", left, "--by", "tag:team"); killed.Total != online.Total {
+		t.Errorf("killed %+v, online %+v", killed.Total, online.Total)
+	}
 	for _, bad := range []string{"until=x", "by=x", "format=x", "incident=9", "incident=x", "sinc=1h", "since=2026-01-02&until=2026-01-01", "since=1h&since=2h"} {
 		resp, err := http.Get(p.admin + "/api/v1/audit?" + bad)
 		if err != nil {

@@ -53,14 +53,15 @@ const (
 
 // Start begins to look, until Close.
 func Start(o Options) *Watch {
+	first := o.Every
 	if o.Every == 0 {
-		o.Every = lookEvery
+		o.Every, first = lookEvery, firstLook
 	}
 	w := &Watch{o: o}
 	w.rule.Store(&o.Rule)
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
-	w.wg.Go(func() { w.run(ctx) })
+	w.wg.Go(func() { w.run(ctx, first) })
 	return w
 }
 
@@ -73,8 +74,7 @@ func (w *Watch) Close() {
 	w.wg.Wait()
 }
 
-func (w *Watch) run(ctx context.Context) {
-	wait := min(w.o.Every, firstLook)
+func (w *Watch) run(ctx context.Context, wait time.Duration) {
 	for {
 		timer := time.NewTimer(wait)
 		select {

@@ -65,41 +65,37 @@ const notOptedIn = "not-opted-in"
 // those that repeat an attempt which it broke.
 func (c *computing) missed(ctx context.Context) error {
 	reasons := map[string]*Named{}
-	var found []ledger.Miss // of an incident; few
 	err := c.Ledger.Misses(ctx, func(m ledger.Miss) error {
-		if c.q.Incident != nil {
-			if !m.At.Before(c.q.Incident.Start) { // it repeats what was broken before
-				found = append(found, m)
-			}
-			return nil
+		selected, err := c.repeats(m)
+		if selected {
+			c.miss(reasons, m)
 		}
-		if m.At.Before(c.r.Window.Since) || !m.At.Before(c.r.Window.Until) {
-			return nil
-		}
-		c.miss(reasons, m)
-		return nil
-	})
-	if err != nil {
 		return err
-	}
-	for _, m := range found {
-		rows, err := c.Ledger.Of(m.Orphan)
-		if err != nil {
-			return err
-		}
-		for i := range rows {
-			a := attempt{}
-			if err := a.read(&rows[i]); err != nil {
-				return err
-			}
-			if _, ok := a.brokenIn(c.q.Incident); ok {
-				c.miss(reasons, m)
-				break
-			}
-		}
-	}
+	})
 	c.r.Auto.ByReason = sortedNames(reasons)
-	return nil
+	return err
+}
+
+// repeats says if a missed resume belongs to the report.
+func (c *computing) repeats(m ledger.Miss) (bool, error) {
+	i := c.q.Incident
+	switch {
+	case i == nil:
+		return !m.At.Before(c.r.Window.Since) && m.At.Before(c.r.Window.Until), nil
+	case m.At.Before(i.Start): // what it repeats had been broken before
+		return false, nil
+	}
+	rows, err := c.Ledger.Of(m.Orphan)
+	for n := range rows {
+		a := attempt{}
+		if err := a.read(&rows[n]); err != nil {
+			return false, err
+		}
+		if _, ok := a.brokenIn(i); ok {
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 func (c *computing) miss(reasons map[string]*Named, m ledger.Miss) {

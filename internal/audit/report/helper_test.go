@@ -124,4 +124,3 @@ func (s *site) report(q report.Query) *report.Report {
 	}
 	return r
 }
-
