@@ -67,6 +67,7 @@ type computing struct {
 	total   *grouping
 	asked   *grouping // nil: it is one of the usual ones
 	usual   map[Dimension]*grouping
+	all     []*grouping // total, usual and asked
 	line    timeline
 	dearest dearest
 	tokens  map[[2]string]*used // by provider and model
@@ -126,11 +127,14 @@ func (c *computing) begin() (err error) {
 			break
 		}
 	}
+	c.all = []*grouping{c.total}
 	for _, d := range []Dimension{ByCause, ByModel, ByHour, Tag(r.TeamTag)} {
 		c.usual[d] = newGrouping(d)
+		c.all = append(c.all, c.usual[d])
 	}
 	if len(c.q.By) > 0 {
 		c.asked = newGrouping(c.q.By...)
+		c.all = append(c.all, c.asked)
 	}
 	c.line = newTimeline(c.r.Window, c.q.Incident != nil, c.last)
 	return nil
@@ -203,16 +207,8 @@ func (c *computing) progress(at time.Time) {
 // take adds an attempt that is selected.
 func (c *computing) take() error {
 	a := &c.a
-	if err := c.total.add(a); err != nil {
-		return err
-	}
-	for _, g := range c.usual {
+	for _, g := range c.all {
 		if err := g.add(a); err != nil {
-			return err
-		}
-	}
-	if c.asked != nil {
-		if err := c.asked.add(a); err != nil {
 			return err
 		}
 	}

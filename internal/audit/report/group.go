@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"slices"
@@ -23,6 +24,9 @@ type grouping struct {
 	groups  map[string]*Group
 	key     []byte // of the attempt at hand
 	hour    hourText
+
+	last    *Group // the group that was found last, and its key
+	lastKey []byte
 }
 
 func newGrouping(by ...Dimension) *grouping {
@@ -58,8 +62,12 @@ func (g *grouping) of(a *attempt, cause string) (*Group, error) {
 		v := g.value(d, a, cause)
 		g.key = append(binary.AppendUvarint(g.key, uint64(len(v))), v...)
 	}
-	if of := g.groups[string(g.key)]; of != nil {
-		return of, nil
+	if g.last != nil && bytes.Equal(g.key, g.lastKey) {
+		return g.last, nil
+	}
+	g.lastKey = append(g.lastKey[:0], g.key...)
+	if g.last = g.groups[string(g.key)]; g.last != nil {
+		return g.last, nil
 	}
 	if len(g.groups) >= maxGroups {
 		return nil, invalidf("by %s: more than %d groups; take a shorter window, or another grouping", joined(g.by), maxGroups)
@@ -68,7 +76,7 @@ func (g *grouping) of(a *attempt, cause string) (*Group, error) {
 	for _, d := range g.by {
 		of.Key = append(of.Key, g.value(d, a, cause))
 	}
-	g.groups[string(g.key)] = of
+	g.groups[string(g.key)], g.last = of, of
 	return of, nil
 }
 
