@@ -115,7 +115,11 @@ func headline(r *report.Report) []string {
 	case report.Open:
 		lines = append(lines, "Open: these figures are provisional.")
 	case report.Provisional:
-		lines = append(lines, "Provisional: "+plural(r.Total.Pending, "attempt")+" not settled in the books; more may be running.")
+		text := "Provisional: the gateway has not found yet that all of it is settled."
+		if r.Total.Pending > 0 {
+			text = "Provisional: " + plural(r.Total.Pending, "attempt") + " not settled in the books; more may be running."
+		}
+		lines = append(lines, text)
 	case report.FinalState:
 		lines = append(lines, fmt.Sprintf("Final since %s: these figures don't change any more.", stamp(i.FinalAt)))
 	}
