@@ -17,13 +17,16 @@ test: ## run the tests, with the race detector
 # The image is tested where there is a dockerd that may be started.
 docker := $(shell [ "$$(id -u)" = 0 ] && command -v dockerd >/dev/null && command -v docker >/dev/null && echo 1)
 
+# The pages are opened where there is a browser.
+browser := $(shell command -v chromium >/dev/null && command -v npm >/dev/null && echo 1)
+
 .PHONY: clients
 clients: ## install the SDKs in JavaScript that are tested
 	npm ci --prefix internal/clients/js --ignore-scripts --no-audit --no-fund --loglevel=error
 
 .PHONY: full
 full: clients ## run the long forms of the tests too, twice, with Prometheus, an OTLP receiver, Docker and all SDKs, and fuzz
-	RECOUP_FULL=1 RECOUP_CLIENTS=1 RECOUP_PROMETHEUS=1 RECOUP_OTLP=1 RECOUP_DOCKER=$(docker) go test ./... -race -count=2 -timeout 60m
+	RECOUP_FULL=1 RECOUP_CLIENTS=1 RECOUP_PROMETHEUS=1 RECOUP_OTLP=1 RECOUP_DOCKER=$(docker) RECOUP_BROWSER=$(browser) go test ./... -race -count=2 -timeout 60m
 	$(MAKE) fuzz
 
 # Inputs that fail are kept by the go command below testdata/fuzz, to be mended and committed.
@@ -50,6 +53,7 @@ generate: ## write what is generated: dashboards, rules, parts of docs/
 	go test ./metrics -run TestDocumentation -update
 	RECOUP_FULL=1 go test ./internal/clients -update
 	go test ./dashboards/internal/... -update
+	go test ./cmd/recoup -run TestDocumentedAudit -update
 
 .PHONY: demo
 demo: ## watch an answer survive its client

@@ -99,6 +99,8 @@ func (p *program) rootCommand() *cobra.Command {
 		p.readyCommand(),
 		p.streamsCommand(),
 		p.keysCommand(),
+		p.auditCommand(),
+		p.incidentCommand(),
 		p.doctorCommand(),
 		p.verifyCommand(),
 		p.backupCommand(),

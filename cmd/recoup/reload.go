@@ -38,6 +38,7 @@ func (r *reloader) reload() {
 	r.server.gateway.SetPrices(next.Prices)
 	r.server.log.SetRetention(next.Retention)
 	r.server.keeper.setRetention(next.LedgerRetention)
+	r.server.watch.SetRule(next.Incidents)
 	changed, _ := config.Changes(r.current, next)
 	_, restart := config.Changes(r.started, next)
 	r.current = next

@@ -19,6 +19,7 @@ import (
 	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
 	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/internal/audit"
+	"github.com/recoup-gateway/recoup/internal/audit/incident"
 	"github.com/recoup-gateway/recoup/internal/gatewaykeys"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
@@ -43,6 +44,7 @@ type server struct {
 	factors *factors
 	keeper  *keeper
 	tracing *metrics.Tracing
+	watch   *incident.Watch
 	gateway *gateway.Gateway
 	logger  *slog.Logger
 
@@ -108,8 +110,9 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 		return nil, err
 	}
 	adminHandler := s.gateway.Admin(gateway.AdminOptions{
-		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof, API: s.api(audit.Handler(s.ledger, logger)),
+		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof, API: s.api(audit.Handler(s.auditOptions(registry, logger))),
 	})
+	s.watch = incident.Start(incident.Options{Ledger: s.ledger, Prices: s.gateway.Prices, Logger: logger, Rule: settings.Incidents, Unbooked: s.unbooked})
 	s.keeper = keepBooks(s.ledger, settings.LedgerRetention, logger)
 	requests, abandon := context.WithCancel(context.Background())
 	s.abandon = abandon

@@ -41,6 +41,7 @@ func (s *server) stop(drain time.Duration, signals <-chan os.Signal) error {
 	errs := []error{s.data.Close(), s.admin.Close()}
 	s.serving.Wait()
 	s.handlers.wait() // the log must not close under a reader
+	s.watch.Close()
 	s.gateway.Close()
 	s.keeper.stop()
 	errs = append(errs, s.factors.save(), s.ledger.Close(), s.log.Close())

@@ -9,24 +9,47 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/recoup-gateway/recoup/internal/audit/report"
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // maxBody bounds a bill, at about 200 bytes a line.
 const maxBody = 64 << 20
 
+// Options are what the audit in the admin plane is made from.
+type Options struct {
+	Ledger    *ledger.Ledger
+	Prices    func() *pricing.Book
+	Logger    *slog.Logger
+	Uncovered func() report.Uncovered // what no book has; nil: it is not known
+}
+
 // Handler serves the audit, to be mounted in the admin plane behind its token:
 //
-//	GET  /api/v1/audit      the Summary
-//	POST /api/v1/reconcile  a Bill; answers with its Reconciliation
+//	GET  /api/v1/audit                 the Summary of all there is; with any parameter a report:
+//	     since, until                  a window, or
+//	     incident                      the number of an incident
+//	     by                            groupings
+//	     format                        json, table, csv, markdown, html
+//	POST /api/v1/reconcile             a Bill; answers with its Reconciliation
+//	GET  /api/v1/incidents             all incidents
+//	POST /api/v1/incidents             declares one
+//	GET  /api/v1/incidents/{id}        one
+//	POST /api/v1/incidents/{id}/close  ends it
 //
-// Errors are {"error": {"code", "message"}}: 400 for a bill that can't be read or
-// contradicts itself, 413 for one that is too large, 500 where the books failed.
-func Handler(books *ledger.Ledger, logger *slog.Logger) http.Handler {
-	h := &handler{books: books, logger: logger}
+// Errors are {"error": {"code", "message"}}: 400 for what can't be read or
+// contradicts itself, 404 for an incident that isn't there, 409 for one that is over,
+// 413 for a bill that is too large, 500 where the books failed.
+func Handler(o Options) http.Handler {
+	h := &handler{Options: o}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/audit", h.audit)
 	mux.HandleFunc("POST /api/v1/reconcile", h.reconcile)
+	mux.HandleFunc("GET /api/v1/incidents", h.listIncidents)
+	mux.HandleFunc("POST /api/v1/incidents", h.openIncident)
+	mux.HandleFunc("GET /api/v1/incidents/{id}", h.showIncident)
+	mux.HandleFunc("POST /api/v1/incidents/{id}/close", h.closeIncident)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, http.StatusNotFound, "not_found", fmt.Errorf("there is no %s %s here", r.Method, r.URL.Path))
 	})
@@ -34,13 +57,16 @@ func Handler(books *ledger.Ledger, logger *slog.Logger) http.Handler {
 }
 
 type handler struct {
-	books  *ledger.Ledger
-	logger *slog.Logger
-	one    sync.Mutex // bill at a time: two of the same would report half of it each
+	Options
+	one sync.Mutex // bill at a time: two of the same would report half of it each
 }
 
 func (h *handler) audit(w http.ResponseWriter, r *http.Request) {
-	s, err := Sum(r.Context(), h.books)
+	if r.URL.RawQuery != "" {
+		h.report(w, r)
+		return
+	}
+	s, err := Sum(r.Context(), h.Ledger)
 	if err != nil {
 		h.failed(w, err)
 		return
@@ -70,22 +96,35 @@ func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
 	}
 	h.one.Lock()
 	defer h.one.Unlock()
-	result, err := Reconcile(r.Context(), h.books, bill)
+	result, err := Reconcile(r.Context(), h.Ledger, bill)
 	if err != nil {
 		h.failed(w, err)
 		return
 	}
-	h.logger.Info("reconciled with a provider's bill", "provider", result.Provider, "lines", result.Lines,
+	h.Logger.Info("reconciled with a provider's bill", "provider", result.Provider, "lines", result.Lines,
 		"revisions", result.Revisions, "unexplained_tokens", result.Unexplained, "out_of_bounds", len(result.OutOfBounds))
 	h.answer(w, http.StatusOK, result)
 }
 
 func (h *handler) failed(w http.ResponseWriter, err error) {
-	if errors.Is(err, ErrInvalid) || errors.Is(err, ledger.ErrSummarised) {
+	switch {
+	case errors.Is(err, ErrInvalid), errors.Is(err, ledger.ErrSummarised):
 		h.fail(w, http.StatusBadRequest, "invalid_bill", err)
 		return
+	case errors.Is(err, report.ErrInvalid):
+		h.fail(w, http.StatusBadRequest, "invalid_query", err)
+		return
+	case errors.Is(err, ledger.ErrInvalid):
+		h.fail(w, http.StatusBadRequest, "invalid_incident", err)
+		return
+	case errors.Is(err, ledger.ErrNotFound):
+		h.fail(w, http.StatusNotFound, "no_such_incident", errors.New("there is no such incident: GET /api/v1/incidents lists them"))
+		return
+	case errors.Is(err, ledger.ErrFinal):
+		h.fail(w, http.StatusConflict, "incident_final", errors.New("the incident is final, and doesn't change any more"))
+		return
 	}
-	h.logger.Error("audit", "error", err)
+	h.Logger.Error("audit", "error", err)
 	h.fail(w, http.StatusInternalServerError, "books_failed", err)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/settle"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // settle posts the outcomes of an attempt that was pending, as the settling does:
@@ -40,7 +41,7 @@ func (s *site) settle(row ledger.Row) {
 }
 
 func (s *site) serve() *httptest.Server {
-	srv := httptest.NewServer(audit.Handler(s.books, slog.New(slog.DiscardHandler)))
+	srv := httptest.NewServer(audit.Handler(audit.Options{Ledger: s.books, Prices: pricing.Embedded, Logger: slog.New(slog.DiscardHandler)}))
 	s.Cleanup(srv.Close)
 	return srv
 }

@@ -20,6 +20,8 @@ type Account struct {
 	breaks []*broken
 	alone  spans // events that came without an owner
 
+	ruptures []Broken // that are no breaks: of the attempt, not of a connection
+
 	dead      bool   // nothing comes from the provider any more
 	killedOff bool   // the attempt died with the gateway's process, before its terminal event
 	delivered bool   // the terminal event was written to an owner
@@ -114,6 +116,7 @@ func (a *Account) take(s *Step) {
 	case Supersede:
 		a.die(Superseded)
 	case Fail:
+		a.rupture(Upstream, s.At)
 		a.die(Upstream)
 	case Cancel:
 		if !a.delivered && (!a.dead || a.terminal()) {
@@ -295,6 +298,8 @@ func (a *Account) kill(s *Step) {
 		}
 		a.breakOff(o, Gateway, s.At)
 		a.killed = o
+	} else {
+		a.rupture(Gateway, s.At)
 	}
 	a.owners = nil
 	a.killedOff = a.killedOff || !a.dead && !a.terminal()

@@ -56,6 +56,7 @@ type Books struct {
 
 	Breaks  map[string]int64 // by cause; nil if none. A take-over that ended while the older was connected is none
 	Resumes int64            // owners that went on where a break was, or before
+	Broken  []Broken         // those breaks, and what else broke the answer off, by time; nil if nothing did
 }
 
 // Outcome is what became of some output tokens, and why.
@@ -93,6 +94,7 @@ func (a *Account) Books() (Books, error) {
 		return Books{}, fmt.Errorf("books: %w", err)
 	}
 	b.count(a.breaks)
+	b.Broken = a.broken()
 	if !a.settled {
 		return b, nil
 	}

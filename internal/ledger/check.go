@@ -20,6 +20,7 @@ const (
 	maxLines  = 64
 	maxText   = 1 << 10 // bytes
 	maxTags   = 64
+	maxBroken = 1 << 10
 )
 
 func invalidf(format string, args ...any) error {
@@ -84,6 +85,13 @@ func checkAttempt(p *Posting) error {
 		return invalidf("evidence of %d bytes", len(p.Evidence))
 	case p.Evidence != nil && !json.Valid(p.Evidence):
 		return invalidf("evidence is not JSON")
+	case len(p.Broken) > maxBroken:
+		return invalidf("broken %d times", len(p.Broken))
+	}
+	for _, b := range p.Broken {
+		if err := label("cause of a break", b.Cause, true); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -131,6 +139,13 @@ func (b *Bill) checkRest() error {
 	}
 	if (b.Low != 0 || b.High != 0) && (b.Low < 0 || b.Low > g || b.High < g || b.High > maxTokens) {
 		return invalidf("%d output tokens between %d and %d", g, b.Low, b.High)
+	}
+	if b.Bounds != nil {
+		for _, i := range []Interval{b.Bounds.Input, b.Bounds.Output} {
+			if err := errors.Join(quantity("bounds", i.Low, i.From), quantity("bounds", i.High, i.To)); err != nil {
+				return err
+			}
+		}
 	}
 	for _, basis := range []token.Basis{b.InputBasis, b.OutputBasis} {
 		if basis != "" && !slices.Contains(token.Bases(), basis) {

@@ -41,7 +41,7 @@ func (l *Ledger) Summarise(ctx context.Context, before time.Time) (done Summaris
 	l.summarising.Lock()
 	defer l.summarising.Unlock()
 	before = time.Date(before.UTC().Year(), before.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
-	c := &cutting{ctx: ctx, l: l, before: before.UnixMilli(), rows: newRows(), totals: sums{}}
+	c := &cutting{ctx: ctx, l: l, before: before.UnixMilli(), rows: newRows(), totals: sums{}, incidents: map[int]incidentBody{}}
 	if err := l.db.View(c.prepare); err != nil {
 		return done, fmt.Errorf("ledger: summarise: %w", err)
 	}
@@ -68,6 +68,8 @@ type cutting struct {
 	rows     *rows
 	totals   sums
 	attempts int64
+
+	incidents map[int]incidentBody // as they stood
 }
 
 func (c *cutting) prepare(txn *badger.Txn) (err error) {
@@ -87,6 +89,9 @@ func (c *cutting) prepare(txn *badger.Txn) (err error) {
 	if err := c.base.eachSummary(txn, func(s summaryBody) error {
 		for _, row := range s.Rows {
 			c.rows.merge(row)
+		}
+		for _, i := range s.Incidents {
+			c.incidents[i.Number] = i
 		}
 		return nil
 	}); err != nil {
@@ -152,8 +157,8 @@ func (c *cutting) endOf(txn *badger.Txn, seq uint64, e *entry) (end uint64, err 
 			return 0, err
 		}
 		return decodeSeq(v), nil
-	case kindSummary, kindCut:
-		return seq, nil // the new one has all that it says
+	case kindSummary, kindCut, kindIncident:
+		return seq, nil // the new summary has all that it says
 	}
 	r, err := readRecord(txn, e.id())
 	if err != nil || len(r) == 0 {
@@ -215,6 +220,12 @@ func (c *cutting) sum(txn *badger.Txn, e *entry) error {
 		to := c.rows.row(Summary{Month: monthOf(e.miss().At), Provider: e.Provider, Model: e.Model})
 		to.Misses++
 		c.rows.lines(to, e.Memo, exact)
+	case kindIncident:
+		if e.Incident != nil {
+			i := *e.Incident
+			i.Posted = e.Posted
+			c.incidents[i.Number] = i
+		}
 	case kindUnexplained:
 		c.rows.lines(c.rows.row(Summary{Month: e.unexplained().Day[:len("2006-01")], Provider: e.Provider, Model: e.Model}), e.Lines, exact)
 	}
@@ -235,6 +246,9 @@ func (c *cutting) post() error {
 			s.Sums[key] = sumsBody{c.totals[key].count, c.totals[key].amount}
 		}
 		bodies = append(bodies, s)
+	}
+	for _, n := range slices.Sorted(maps.Keys(c.incidents)) { // the figures of one can be long
+		bodies = append(bodies, summaryBody{Incidents: []incidentBody{c.incidents[n]}})
 	}
 	of := make([]uint64, 0, len(bodies))
 	for _, body := range bodies {
@@ -313,7 +327,13 @@ func removeSome(txn *badger.Txn) (more bool, err error) {
 		if err != nil {
 			return err
 		}
-		keys = append(append(keys, slices.Clone(key)), leading(e)...)
+		keys = append(keys, slices.Clone(key))
+		if e.Kind == kindIncident {
+			if v, err := get(txn, leading(e)[0]); err != nil || len(v) != 8 || decodeSeq(v) > b.Seq {
+				return err // it has changed since
+			}
+		}
+		keys = append(keys, leading(e)...)
 		return nil
 	})
 	if err != nil && !errors.Is(err, ErrStop) {
@@ -339,6 +359,25 @@ func readRemoved(txn *badger.Txn) (uint64, error) {
 	return decodeSeq(v), nil
 }
 
+// cutHalfway tells of attempts that were summarised, and only wait to be removed.
+func cutHalfway(txn *badger.Txn) (gone func(AttemptID) bool, err error) {
+	b, err := readBase(txn)
+	if err != nil {
+		return nil, err
+	}
+	removed, err := readRemoved(txn)
+	if err != nil {
+		return nil, err
+	}
+	return func(id AttemptID) bool {
+		if removed >= b.Seq {
+			return false
+		}
+		r, err := readRecord(txn, id)
+		return err == nil && len(r) > 0 && r[0].bill <= b.Seq
+	}, nil
+}
+
 // leading are the keys that lead to an entry.
 func leading(e *entry) (keys [][]byte) {
 	switch e.Kind {
@@ -355,6 +394,8 @@ func leading(e *entry) (keys [][]byte) {
 	case kindUnexplained:
 		u := e.unexplained()
 		keys = append(keys, textKey(prefixUnexplained, u.Provider, u.Model, u.Tier, u.Day))
+	case kindIncident:
+		keys = append(keys, incidentKey(e.incident().Number))
 	}
 	return keys
 }

@@ -11,6 +11,8 @@
 // transaction. Get, Of, ByRequestID, Attempts and Between read attempts back, with
 // all their revisions; Totals are the counters that metrics export, Balances the
 // accounts. PostMiss and PostUnexplained book what belongs to no attempt's bill.
+// Extracts are what a report needs of attempts, quickly. OpenIncident and
+// ChangeIncident keep incidents; one that is final never changes.
 // Verify checks everything; OpenReadOnly is for who wants no more than that, and
 // OpenCopy where the directory is in use, or mustn't be touched. Backup writes the
 // books while posting goes on, Restore makes a ledger of that. Summarise replaces old
@@ -66,10 +68,12 @@
 //	'E' seq u64                                        entry: hash 32 B, body
 //	'A' stream 16 B, number u16                        record: for each revision the numbers of its bill,
 //	                                                   outcomes and reversal, as uvarints, 0 for none
-//	'T' accepted unix ms u64, stream 16 B, number u16  empty
+//	'T' accepted unix ms u64, stream 16 B, number u16  extract, or empty where a program that
+//	                                                   knew of none has posted it
 //	'R' provider, request id, stream 16 B, number u16  empty
 //	'N' stream 16 B                                    seq u64 of the miss
 //	'U' provider, model, tier, day                     seq u64 of what stands unexplained
+//	'I' number u32                                     seq u64 of how the incident stands
 //	'C' family u8, labels with NUL between             counter: count varint, decimal dollars
 //	'B' provider, model, account, kind, NUL between    balance: the same
 //	"Mformat"                                          u32 = 1
@@ -79,14 +83,21 @@
 // Entries are numbered from 1 without a gap. The hash of an entry is the SHA-256 of
 // the hash before it (32 zero bytes for the first), its number (u64, big endian) and
 // its body, which is JSON. Members: k kind (bill, outcomes, reversal, miss,
-// unexplained, summary, cut), t time of posting in unix ms (the host's clock, not in order), s
+// unexplained, incident, summary, cut), t time of posting in unix ms (the host's clock, not in order), s
 // stream, n attempt, r revision, y reason, p provider, m model; a the attempt, with
 // its first bill; b the rest of a bill, o of outcomes (lb their labels); x a miss, u an unexplained
 // amount; sm a part of a summary (rows, and sums: all tallies as of the cut), ct a cut: s
 // and h the last entry that was summarised, b the end of the months that are closed, of
-// the entries with all that was ever summarised, n the attempts in them; of: numbers of the entries that a reversal reverses; l lines, i memo: a
+// the entries with all that was ever summarised, n the attempts in them; z an incident; bk
+// when the answer broke off (at, in unix ms, and c the cause), b.bd what an estimated bill
+// may come to, for input and output the least and the most in tokens and in picodollars; of: numbers of the entries that a reversal reverses; l lines, i memo: a
 // account, k kind, t tokens, p picodollars; e evidence, as compact JSON. What is
 // zero, empty or false is left out.
+//
+// An extract is an attempt as it stands, without its ids at the provider and its evidence:
+// a byte 1, then the members in the order in which encodeExtract writes them, numbers as
+// varints, texts after their length, frequent words by their number. It follows from the
+// entries; the hashes don't cover it, Verify compares it.
 //
 // The fourth of the worked examples, posted to empty books (hash, a blank, body):
 //

@@ -22,6 +22,7 @@ const (
 	kindUnexplained = "unexplained"
 	kindSummary     = "summary"
 	kindCut         = "cut"
+	kindIncident    = "incident"
 )
 
 // Accounts. Those of outcomes are made by outputAccount and inputAccount.
@@ -57,10 +58,12 @@ type entry struct {
 	Unexplained *unexplainedBody `json:"u,omitempty"`
 	Summary     *summaryBody     `json:"sm,omitempty"`
 	Cut         *cutBody         `json:"ct,omitempty"`
+	Incident    *incidentBody    `json:"z,omitempty"`
 	Reverses    []uint64         `json:"of,omitempty"` // sequence numbers
 
 	Lines    []amountOn      `json:"l,omitempty"` // sum to zero for each kind
 	Memo     []amountOn      `json:"i,omitempty"` // need not
+	Broken   []brokenAt      `json:"bk,omitempty"`
 	Evidence json.RawMessage `json:"e,omitempty"`
 }
 
@@ -95,6 +98,18 @@ type billBody struct {
 	ProviderCost string      `json:"pc,omitempty"`
 	PriceVersion string      `json:"v,omitempty"`
 	Unpriced     string      `json:"un,omitempty"`
+	Bounds       *boundsBody `json:"bd,omitempty"`
+}
+
+// boundsBody has, each for tokens and for picodollars, the least and the most.
+type boundsBody struct {
+	Input  [4]int64 `json:"i"`
+	Output [4]int64 `json:"o"`
+}
+
+type brokenAt struct {
+	At    int64  `json:"at"` // unix ms
+	Cause string `json:"c"`
 }
 
 // outcomesBody is what of the outcomes isn't in the lines and the memo.

@@ -10,10 +10,11 @@ import (
 const (
 	prefixEntry       = 'E' // seq u64 -> hash 32 B, body
 	prefixAttempt     = 'A' // stream 16 B, number u16 -> record
-	prefixAccepted    = 'T' // unix ms u64, stream 16 B, number u16 -> nothing
+	prefixAccepted    = 'T' // unix ms u64, stream 16 B, number u16 -> extract
 	prefixRequest     = 'R' // provider, request id, stream 16 B, number u16 -> nothing
 	prefixMiss        = 'N' // stream 16 B -> seq u64
 	prefixUnexplained = 'U' // provider, model, tier, day -> seq u64 of what stands
+	prefixIncident    = 'I' // number u32 -> seq u64 of how it stands
 	prefixCounter     = 'C' // family u8, labels -> tally
 	prefixBalance     = 'B' // provider, model, account, kind -> tally
 	prefixMeta        = 'M' // name -> value

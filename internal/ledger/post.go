@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
@@ -75,8 +76,10 @@ type drafting struct {
 	op     *op
 	id     AttemptID
 	now    int64
-	record record // what the books have, then with the new places
-	bill   *Bill  // that the outcomes are of
+	record record     // what the books have, then with the new places
+	bill   *Bill      // that the outcomes are of
+	first  *entry     // the attempt's first bill
+	broken []brokenAt // as posted with the bill
 	keys   []keyValue
 }
 
@@ -93,9 +96,14 @@ func (l *Ledger) draft(p *Posting) (o *op, err error) {
 		case p.Revision > next:
 			return ErrRevision
 		case p.Revision == next:
-			return d.revise(txn, p)
+			err = d.revise(txn, p)
+		default:
+			err = d.complete(txn, p)
 		}
-		return d.complete(txn, p)
+		if err != nil || len(d.op.drafts) == 0 {
+			return err
+		}
+		return d.extract(txn, p)
 	})
 	if err != nil || len(d.op.drafts) == 0 {
 		return nil, err
@@ -125,6 +133,7 @@ func (d *drafting) revise(txn *badger.Txn, p *Posting) error {
 	e := &entry{Kind: kindBill, Provider: p.Attempt.Provider, Model: p.Attempt.Model}
 	var before *entry
 	if len(d.record) == 0 {
+		d.first = e
 		if err := d.begin(p, e); err != nil {
 			return err
 		}
@@ -140,9 +149,9 @@ func (d *drafting) revise(txn *badger.Txn, p *Posting) error {
 	d.bill = p.Bill
 	e.Lines = billLines(p.Bill)
 	b := p.Bill
-	e.Bill = &billBody{b.Hidden, b.Low, b.High, b.InputBasis, b.OutputBasis, b.ProviderCost, b.PriceVersion, b.Unpriced}
+	e.Bill = &billBody{b.Hidden, b.Low, b.High, b.InputBasis, b.OutputBasis, b.ProviderCost, b.PriceVersion, b.Unpriced, b.Bounds.body()}
 	if p.Outcomes == nil {
-		e.Evidence = p.Evidence
+		e.Evidence, e.Broken = p.Evidence, brokenBody(p.Broken)
 		return d.add(e, p, nil)
 	}
 	if err := d.add(e, p, nil); err != nil {
@@ -162,7 +171,6 @@ func (d *drafting) begin(p *Posting, e *entry) error {
 		Endpoint: a.Endpoint, Streamed: a.Streamed, ServiceTier: a.ServiceTier,
 		Principal: a.Principal, Tags: a.Tags, At: millis(a.At), Ended: millis(a.Ended),
 	}
-	d.keys = append(d.keys, keyValue{acceptedKey(millis(a.At), d.id), nil})
 	if a.RequestID != "" {
 		d.keys = append(d.keys, keyValue{requestKey(a.Provider, a.RequestID, d.id), nil})
 	}
@@ -210,7 +218,7 @@ func (d *drafting) complete(txn *badger.Txn, p *Posting) error {
 	if err := sameAttempt(bill, &p.Attempt); err != nil {
 		return err
 	}
-	d.bill = bill.bill()
+	d.bill, d.broken = bill.bill(), bill.Broken
 	if p.Bill != nil && !equalJSON(p.Bill, d.bill) {
 		return ErrPosted
 	}
@@ -239,7 +247,7 @@ func (d *drafting) settle(bill *entry, p *Posting, before *entry) error {
 	return d.add(&entry{
 		Kind: kindOutcomes, Provider: bill.Provider, Model: bill.Model,
 		Outcomes: &outcomesBody{o.Input, o.InputCause, o.Uncertain, o.Breaks, o.Resumes, o.Labels},
-		Lines:    outcomeLines(d.bill, o), Memo: memoLines(o), Evidence: p.Evidence,
+		Lines:    outcomeLines(d.bill, o), Memo: memoLines(o), Evidence: p.Evidence, Broken: brokenBody(p.Broken),
 	}, p, before)
 }
 

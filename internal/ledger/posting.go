@@ -129,6 +129,21 @@ type Bill struct {
 	ProviderCost string // decimal dollars, where the provider states the cost
 	PriceVersion string
 	Unpriced     string // why there is no rate, a metric label; "" if there is
+
+	// Bounds are what an estimated bill may come to; nil: it is exact, or they are not
+	// known. They are no figures: posted again with others, those of the first time stand.
+	Bounds *Bounds `json:"-"`
+}
+
+// Bounds are the least and the most that an estimated bill may come to.
+type Bounds struct {
+	Input, Output Interval // those of the output's tokens are Bill.Low and High too
+}
+
+// Interval is from where to where a figure lies.
+type Interval struct {
+	Low, High int64 // tokens
+	From, To  pricing.Picodollars
 }
 
 // Outcome is what became of some output tokens.
@@ -185,6 +200,15 @@ type Posting struct {
 	// Evidence is JSON from which the figures follow; the ledger keeps it, compacted,
 	// with the outcomes or else with the bill. At most MaxEvidence bytes.
 	Evidence json.RawMessage
+	// Broken is when and by whose doing the answer broke off before its end, as far as
+	// is known; by time.
+	Broken []Break
+}
+
+// Break is when an answer broke off before its end.
+type Break struct {
+	At    time.Time
+	Cause string // of a break, or "upstream"
 }
 
 // Miss is a call that could have resumed an orphan and didn't. It is a memo.
@@ -221,6 +245,7 @@ type Revision struct {
 	Bill     Bill
 	Outcomes *Outcomes // nil: pending
 	Evidence json.RawMessage
+	Broken   []Break
 }
 
 // MaxEvidence is the most bytes of evidence that a posting may carry.

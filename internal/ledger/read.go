@@ -96,7 +96,7 @@ func readRow(txn *badger.Txn, id AttemptID, first *entry) (row Row, err error) {
 		if n == 0 {
 			row.Attempt = bill.attempt()
 		}
-		rev := Revision{Number: n, Reason: bill.Reason, Posted: fromMillis(bill.Posted), Bill: *bill.bill(), Evidence: bill.Evidence}
+		rev := Revision{Number: n, Reason: bill.Reason, Posted: fromMillis(bill.Posted), Bill: *bill.bill(), Evidence: bill.Evidence, Broken: breaks(bill.Broken)}
 		if v.outcomes != 0 {
 			o, err := readEntry(txn, v.outcomes)
 			if err != nil {
@@ -105,6 +105,9 @@ func readRow(txn *badger.Txn, id AttemptID, first *entry) (row Row, err error) {
 			rev.Posted, rev.Outcomes = fromMillis(o.Posted), o.outcomes()
 			if o.Evidence != nil {
 				rev.Evidence = o.Evidence
+			}
+			if o.Broken != nil {
+				rev.Broken = breaks(o.Broken)
 			}
 		}
 		if n == len(r)-1 {
@@ -211,26 +214,19 @@ func (l *Ledger) Between(ctx context.Context, from, to time.Time, fn func(Row) e
 // Misses calls fn with all misses, in the order of their streams' ids. Errors as
 // those of Attempts.
 func (l *Ledger) Misses(ctx context.Context, fn func(Miss) error) error {
-	return l.each(ctx, scan{prefix: []byte{prefixMiss}, values: true}, func(txn *badger.Txn, _, value []byte) error {
-		if len(value) != 8 {
-			return damagedf("number of a miss: %x", value)
-		}
-		if decodeSeq(value) <= l.cutAt.Load() {
-			return nil
-		}
-		e, err := readEntry(txn, binary.BigEndian.Uint64(value))
-		if err != nil {
-			return err
-		}
-		return fn(e.miss())
-	})
+	return l.numbered(ctx, prefixMiss, func(e *entry) error { return fn(e.miss()) })
 }
 
 // Unexplained calls fn with what stands unexplained. Errors as those of Attempts.
 func (l *Ledger) Unexplained(ctx context.Context, fn func(Unexplained) error) error {
-	return l.each(ctx, scan{prefix: []byte{prefixUnexplained}, values: true}, func(txn *badger.Txn, _, value []byte) error {
+	return l.numbered(ctx, prefixUnexplained, func(e *entry) error { return fn(e.unexplained()) })
+}
+
+// numbered calls fn with each entry whose number stands under a key with this prefix.
+func (l *Ledger) numbered(ctx context.Context, prefix byte, fn func(*entry) error) error {
+	return l.each(ctx, scan{prefix: []byte{prefix}, values: true}, func(txn *badger.Txn, key, value []byte) error {
 		if len(value) != 8 {
-			return damagedf("number of an unexplained amount: %x", value)
+			return damagedf("number of an entry, by key %x: %x", key, value)
 		}
 		if decodeSeq(value) <= l.cutAt.Load() {
 			return nil
@@ -239,7 +235,7 @@ func (l *Ledger) Unexplained(ctx context.Context, fn func(Unexplained) error) er
 		if err != nil {
 			return err
 		}
-		return fn(e.unexplained())
+		return fn(e)
 	})
 }
 

@@ -183,7 +183,7 @@ func (r *rebuilding) entry(at Head, body []byte) error {
 // lead makes what leads to an entry, and adds up what it does.
 func (r *rebuilding) lead(seq uint64, e *entry) error {
 	switch e.Kind {
-	case kindMiss, kindUnexplained:
+	case kindMiss, kindUnexplained, kindIncident:
 		r.totals.add(entryDeltas(e, nil, nil))
 		return r.set(leading(e)[0], encodeSeq(seq))
 	case kindSummary:
@@ -222,7 +222,14 @@ func (r *rebuilding) lead(seq uint64, e *entry) error {
 		return err
 	}
 	r.totals.add(entryDeltas(e, bill, before))
-	return r.set(attemptKey(e.id()), record.encode())
+	if err := r.set(attemptKey(e.id()), record.encode()); err != nil || e.Kind == kindReversal {
+		return err
+	}
+	row, err := readRow(r.txn, e.id(), nil)
+	if err != nil {
+		return err
+	}
+	return r.set(acceptedKey(millis(row.At), e.id()), encodeExtract(&row))
 }
 
 // follows reads what outcomes follow from.

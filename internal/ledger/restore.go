@@ -42,6 +42,7 @@ func (e *entry) bill() *Bill {
 		b.Hidden, b.Low, b.High = s.Hidden, s.Low, s.High
 		b.InputBasis, b.OutputBasis = s.InputBasis, s.OutputBasis
 		b.ProviderCost, b.PriceVersion, b.Unpriced = s.ProviderCost, s.PriceVersion, s.Unpriced
+		b.Bounds = s.Bounds.bounds()
 	}
 	for _, l := range e.Lines { // those of a kind stand together, the pending one first
 		to := &b.Output

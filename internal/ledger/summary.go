@@ -47,6 +47,8 @@ const maxTagSets = 1000
 type summaryBody struct {
 	Rows []Summary           `json:"rows,omitempty"`
 	Sums map[string]sumsBody `json:"sums,omitempty"` // tallies by key, as of the cut
+
+	Incidents []incidentBody `json:"z,omitempty"` // as they stood
 }
 
 type sumsBody struct {

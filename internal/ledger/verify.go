@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
+
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
@@ -35,7 +36,7 @@ type Report struct {
 // report (which may be nil) is called with each thing that is wrong. The error is
 // ErrDamaged if there was one, else ctx's, ErrClosed, or nil.
 func (l *Ledger) Verify(ctx context.Context, report func(Damage)) (Report, error) {
-	v := &verifier{report: report, totals: sums{}, unexplained: map[string]uint64{}}
+	v := &verifier{report: report, totals: sums{}, unexplained: map[string]uint64{}, incidents: map[string]uint64{}, final: map[int]bool{}}
 	if err := l.enter(); err != nil {
 		return v.r, err
 	}
@@ -101,6 +102,8 @@ type verifier struct {
 	requests    uint64            // attempts with a request id
 	misses      uint64            //
 	unexplained map[string]uint64 // latest entry by key
+	incidents   map[string]uint64 // likewise
+	final       map[int]bool      // incidents
 }
 
 type numbered struct {
@@ -200,6 +203,12 @@ func (v *verifier) content(seq uint64, e *entry) error {
 	case kindCut:
 		v.newest = seq
 		return nil
+	case kindIncident:
+		i := e.incident()
+		if v.final[i.Number] {
+			v.wrong(seq, e, "incident %d is changed after it was final", i.Number)
+		}
+		v.incidents[string(incidentKey(i.Number))], v.final[i.Number] = seq, !i.Final.IsZero()
 	default:
 		v.wrong(seq, e, "kind %q", e.Kind)
 		return nil
@@ -274,7 +283,7 @@ func (v *verifier) bill(seq uint64, e *entry) error {
 			return err
 		}
 	}
-	return v.expectKey(seq, e, acceptedKey(e.Attempt.At, e.id()), nil)
+	return v.extract(seq, e)
 }
 
 func (v *verifier) outcomes(seq uint64, e *entry, at version) error {

@@ -27,6 +27,9 @@ func (v *verifier) summary() error {
 	rows := sums{}
 	var attempts int64
 	err := v.base.eachSummary(v.txn, func(s summaryBody) error {
+		for _, i := range s.Incidents {
+			v.final[i.Number] = i.Final != 0
+		}
 		for _, row := range s.Rows {
 			attempts += row.Attempts
 			for _, p := range row.Lines {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -67,7 +68,10 @@ func (v *verifier) indexes() error {
 		}
 		v.expectCount(index.what, index.want, n)
 	}
-	return v.unexplainedIndex()
+	if err := v.standing("unexplained amounts", prefixUnexplained, v.unexplained); err != nil {
+		return err
+	}
+	return v.standing("incidents", prefixIncident, v.incidents)
 }
 
 // gone: the entry was summarised, and only waits to be removed.
@@ -88,10 +92,10 @@ func (v *verifier) expectCount(what string, entries, index uint64) {
 	}
 }
 
-// unexplainedIndex compares what stands unexplained.
-func (v *verifier) unexplainedIndex() error {
+// standing compares the index of what stands, of several entries about the same.
+func (v *verifier) standing(what string, prefix byte, want map[string]uint64) error {
 	stored := map[string]uint64{}
-	err := v.scan(scan{prefix: []byte{prefixUnexplained}, values: true}, func(key, value []byte) {
+	err := v.scan(scan{prefix: []byte{prefix}, values: true}, func(key, value []byte) {
 		if len(value) == 8 && !v.gone(decodeSeq(value)) {
 			stored[string(key)] = binary.BigEndian.Uint64(value)
 		}
@@ -99,8 +103,8 @@ func (v *verifier) unexplainedIndex() error {
 	if err != nil {
 		return err
 	}
-	if !maps.Equal(stored, v.unexplained) {
-		v.damage(Damage{What: fmt.Sprintf("unexplained amounts: the chain has %d, the index %d, or others", len(v.unexplained), len(stored))})
+	if !maps.Equal(stored, want) {
+		v.damage(Damage{What: fmt.Sprintf("%s: the chain has %d, the index %d, or others", what, len(want), len(stored))})
 	}
 	return nil
 }
@@ -132,4 +136,32 @@ func (v *verifier) scan(s scan, fn func(key, value []byte)) error {
 		fn(key, value)
 		return v.interrupted()
 	})
+}
+
+// extract checks an attempt's key in the index by time, and that what stands there
+// says what its entries say. One of a program that knew of no extracts says nothing.
+func (v *verifier) extract(seq uint64, first *entry) error {
+	key := acceptedKey(first.Attempt.At, first.id())
+	got, err := get(v.txn, key)
+	if err != nil {
+		return err
+	}
+	if got == nil {
+		v.wrong(seq, first, "can't be found by its key %x", key)
+		return nil
+	}
+	if len(got) == 0 {
+		return nil
+	}
+	row, err := readRow(v.txn, first.id(), first)
+	if errors.Is(err, ErrDamaged) {
+		return nil // what is missing is found where it should be
+	}
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, encodeExtract(&row)) {
+		v.wrong(seq, first, "its extract, by key %x, is not what its entries say", key)
+	}
+	return nil
 }

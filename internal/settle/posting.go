@@ -18,6 +18,7 @@ func (e *Evidence) Posting(b books.Books) (ledger.Posting, error) {
 		Low:    e.Output.Low, High: e.Output.High, Hidden: f.Hidden,
 		InputBasis: e.Bases.Input, OutputBasis: e.Bases.Output,
 		PriceVersion: f.Rates.Version, Unpriced: e.Unpriced, ProviderCost: e.Stated,
+		Bounds: e.Bounds(),
 	}
 	for _, line := range b.Input {
 		bill.Input = append(bill.Input, ledger.Line{Kind: line.Kind, Tokens: line.Tokens, Amount: line.Amount})
@@ -25,7 +26,7 @@ func (e *Evidence) Posting(b books.Books) (ledger.Posting, error) {
 	if err := e.vary(bill); err != nil {
 		return ledger.Posting{}, err
 	}
-	p := ledger.Posting{Bill: bill}
+	p := ledger.Posting{Bill: bill, Broken: Broken(b)}
 	if b.Settled {
 		p.Outcomes = outcomes(b)
 		p.Outcomes.InputCause = e.inputCause(b)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/gateway"
+	"github.com/recoup-gateway/recoup/internal/audit/incident"
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
@@ -33,6 +34,7 @@ type Settings struct {
 
 	PriceFiles []string
 	Prices     *pricing.Book // with the overlays of PriceFiles
+	Incidents  incident.Rule // when breaks are one
 
 	DrainTimeout time.Duration
 	LogLevel     slog.Level
@@ -59,6 +61,7 @@ func defaults() *Settings {
 		LogLevel:     slog.LevelInfo,
 		LogFormat:    "text",
 		Prices:       pricing.Embedded(),
+		Incidents:    incident.DefaultRule(),
 		Gateway:      gateway.Defaults(),
 	}
 	s.Gateway.Providers = defaultProviders()
@@ -90,6 +93,9 @@ func (l *loading) check() {
 	if grace := s.Gateway.OrphanGrace; s.Retention < grace {
 		l.refuse("retention", fmt.Sprintf("%s is shorter than orphan_grace, %s (%s): want at least as much",
 			formatDuration(s.Retention), formatDuration(grace), l.origins["orphan_grace"]))
+	}
+	if share := s.Incidents.Share; share > 100 {
+		l.refuse("incident_share", fmt.Sprintf("%d: want per cent, at most 100", share))
 	}
 	l.readSecrets()
 	l.recognise()

@@ -1,0 +1,141 @@
+package render_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/recoup-gateway/recoup/internal/audit/render"
+	"github.com/recoup-gateway/recoup/internal/audit/report"
+)
+
+func rendered(t *testing.T, r *report.Report, format string) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := render.Write(&b, r, format, render.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// What clients call themselves does no harm in any format, and the same report gives
+// the same bytes.
+func TestHarmless(t *testing.T) {
+	for name, r := range reports(t) {
+		for _, format := range render.Formats() {
+			out := rendered(t, r, format)
+			if out != rendered(t, r, format) {
+				t.Errorf("%s, %s: other bytes the second time", name, format)
+			}
+			if strings.Contains(out, "\x1b") || strings.Contains(out, "<script") && format != "csv" && format != "table" || len(out) < 100 {
+				t.Errorf("%s, %s: %q", name, format, out)
+			}
+			if format == "csv" {
+				if rows, err := csv.NewReader(strings.NewReader(out)).ReadAll(); err != nil || len(rows) != len(r.Groups)+1 {
+					t.Errorf("%s: %d rows, %v", name, len(rows), err)
+				}
+			}
+		}
+	}
+}
+
+// No spreadsheet takes a tag for a formula.
+func TestFormulas(t *testing.T) {
+	r := reports(t)["window"]
+	for _, tag := range []string{"=1+1", "+1", "-1", "@x", "fine"} {
+		r.Groups[0].Key[1] = tag
+		rows, err := csv.NewReader(strings.NewReader(rendered(t, r, "csv"))).ReadAll()
+		want := "'" + tag
+		if tag == "fine" {
+			want = tag
+		}
+		if err != nil || rows[1][1] != want {
+			t.Errorf("%q: %q, %v", tag, rows[1][1], err)
+		}
+	}
+}
+
+// The JSON has all that the report has.
+func TestJSON(t *testing.T) {
+	for name, r := range reports(t) {
+		var back report.Report
+		if err := json.Unmarshal([]byte(rendered(t, r, "json")), &back); err != nil {
+			t.Fatal(err)
+		}
+		a, err := json.Marshal(r)
+		b, err2 := json.Marshal(&back)
+		if err != nil || err2 != nil || !bytes.Equal(a, b) || back.Schema != "recoup.audit/1" {
+			t.Errorf("%s: %v, %v", name, err, err2)
+		}
+		if len(back.Timeline.Buckets) != len(r.Timeline.Buckets) || !reflect.DeepEqual(back.By, r.By) {
+			t.Errorf("%s: %d buckets, by %v", name, len(back.Timeline.Buckets), back.By)
+		}
+	}
+}
+
+// The HTML needs nothing from elsewhere, and is well-formed.
+func TestHTML(t *testing.T) {
+	for name, r := range reports(t) {
+		page := rendered(t, r, "html")
+		for _, bad := range []string{"http://", "https://", "<script", "<link", "<img", "@import", "url(", "ZgotmplZ", "NaN", "Inf"} {
+			if strings.Contains(page, bad) {
+				t.Errorf("%s: it has %s", name, bad)
+			}
+		}
+		d := xml.NewDecoder(strings.NewReader(page))
+		d.Entity = xml.HTMLEntity
+		for {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if want := strings.Count(page, "<svg"); name != "empty" && want < 5 {
+			t.Errorf("%s: %d pictures", name, want)
+		}
+		if shaded := strings.Contains(page, `class="incident"/>`); shaded != (name == "incident") {
+			t.Errorf("%s: an incident is shaded: %v", name, shaded)
+		}
+	}
+}
+
+// The first page answers in the order of importance.
+func TestOrder(t *testing.T) {
+	order := []string{
+		"Cost: paid for nothing", "paid, but the answer is unusable", "paid, but never received", "caused by the gateway", "Avoided by resumes (estimate)", "Net: ",
+		"Total paid", "= delivered", "+ unusable", "+ never received", "+ pending", "+ input",
+		"Reported or billed", "Estimated", "Reconciled with a bill", "Unexplained", "Top cause", "Top of the tag team", "Not covered", "/v1/models", "Price book", "Ledger head", "By cause",
+	}
+	r := reports(t)["window"]
+	for _, format := range []string{"table", "markdown"} {
+		rest := rendered(t, r, format)
+		for _, what := range order {
+			_, after, ok := strings.Cut(rest, what)
+			if !ok {
+				t.Fatalf("%s: no %q after what comes before it in\n%s", format, what, rendered(t, r, format))
+			}
+			rest = after
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	if err := render.Check("pdf"); err == nil || !strings.Contains(err.Error(), `"pdf": want table, json, csv, markdown, html`) {
+		t.Error(err)
+	}
+	if err := render.Write(io.Discard, &report.Report{}, "pdf", render.Options{}); err == nil {
+		t.Error("written")
+	}
+	for _, f := range render.Formats() {
+		if render.Check(f) != nil || render.ContentType(f) == "" {
+			t.Error(f)
+		}
+	}
+}
