@@ -49,7 +49,7 @@ func TestAzureIsDrained(t *testing.T) {
 		"/azure/openai/deployments/gpt-4o/chat/completions":                   `{"model":"gpt-4o","messages":[]}`,
 	} {
 		s.sim.Next(simulator.Script{Model: "gpt-5.5-2026-04-23", Tokens: 100, Input: 1000})
-		resp, got := s.must(200, http.MethodPost, path, body, withAzureKey("alice"))
+		resp, got := s.must(200, http.MethodPost, path, body, withAzureKey("sk-alice"))
 		id := resp.Header.Get("Recoup-Stream-Id")
 		if id == "" {
 			t.Errorf("%s is not drained", path)
@@ -58,15 +58,16 @@ func TestAzureIsDrained(t *testing.T) {
 		if bytes.Contains(got, []byte(`"usage":{`)) != (strings.Contains(path, "responses") || !strings.Contains(body, "stream")) {
 			t.Errorf("%s: the client is shown what it didn't ask for, or not: %s", path, got)
 		}
+		s.awaitState(id, streamlog.Completed)
 		bill := s.sim.Bill()
 		e := bill[len(bill)-1]
 		if e.Path+"?"+e.Query != strings.TrimPrefix(path, "/azure") && e.Path != strings.TrimPrefix(path, "/azure") {
 			t.Errorf("%s went to %s?%s", path, e.Path, e.Query)
 		}
-		if e.Header.Get("Api-Key") != simulator.HashCredential("alice") {
+		if e.Header.Get("Api-Key") != simulator.HashCredential("sk-alice") {
 			t.Errorf("%s went with %v", path, e.Header)
 		}
-		_, data := s.must(200, http.MethodGet, "/recoup/streams/"+id+"/status", "", withAzureKey("alice"))
+		_, data := s.must(200, http.MethodGet, "/recoup/streams/"+id+"/status", "", withAzureKey("sk-alice"))
 		if !bytes.Contains(data, []byte(`"model":"gpt-4o"`)) {
 			t.Errorf("%s: the status doesn't name the deployment: %s", path, data)
 		}
@@ -86,8 +87,9 @@ func TestAzureIsDrained(t *testing.T) {
 func TestAzureDeploymentsAreNoModels(t *testing.T) {
 	s := newSite(t, azure)
 	s.sim.Next(simulator.Script{CutAfterEvents: -1, Cut: simulator.CutClean})
-	resp, _, _ := s.all(http.MethodPost, azureChat, azureBody, withAzureKey("alice"))
+	resp, _, _ := s.all(http.MethodPost, azureChat, azureBody, withAzureKey("sk-alice"))
 	s.awaitConnections(resp.Header.Get("Recoup-Stream-Id"), 0)
+	s.awaitState(resp.Header.Get("Recoup-Stream-Id"), streamlog.Interrupted)
 	s.gateway.SettleForTest()
 	for _, r := range s.postings() {
 		if r.Attempt.Model != "other" || paid(r.Current.Bill) != "$0" {
@@ -162,7 +164,8 @@ func TestAzureBillsWhatItFilters(t *testing.T) {
 	whole := `{"messages":[{"role":"user","content":"` + strings.Repeat("hello ", 100) + `"}]}`
 	for path, script := range map[string]simulator.Script{azureChat: filtered, azureChat + "&x": wrong, "/v1/chat/completions": filtered} {
 		s.sim.Next(script)
-		s.must(400, http.MethodPost, path, whole, withAzureKey("alice"))
+		resp, _ := s.must(400, http.MethodPost, path, whole, withAzureKey("sk-alice"))
+		s.awaitState(resp.Header.Get("Recoup-Stream-Id"), streamlog.Failed)
 	}
 	s.gateway.SettleForTest()
 	rows := s.postings()
@@ -192,6 +195,7 @@ func TestAzureRecording(t *testing.T) {
 		sameBytes(t, rec.File, got, rec.body)
 		id := resp.Header.Get("Recoup-Stream-Id")
 		s.awaitConnections(id, 0)
+		s.awaitState(id, streamlog.Completed)
 		if e := s.getInfo(id).End; e.State != streamlog.Completed || e.Model != rec.Model {
 			t.Errorf("%s: ended %+v", rec.File, e)
 		}

@@ -31,6 +31,7 @@ func TestUsageIsRefusedAsUnprocessable(t *testing.T) {
 		resp, got := s.must(200, http.MethodPost, chatPath, bookBody, nil)
 		id := resp.Header.Get("Recoup-Stream-Id")
 		s.awaitConnections(id, 0)
+		s.awaitState(id, streamlog.Completed)
 		if !bytes.Contains(got, []byte(`"usage":{"prompt_tokens":7`)) || int(calls.Load()) != 2+want {
 			t.Errorf("after %d calls: %s", calls.Load(), got)
 		}
@@ -51,8 +52,8 @@ func TestErrorEventFails(t *testing.T) {
 	resp, got, err := s.all(http.MethodPost, chatPath, chatBody, nil)
 	sameBytes(t, "what the client gets", got, []byte(halfChat+failure))
 	id := resp.Header.Get("Recoup-Stream-Id")
-	if info := s.getInfo(id); info.State != streamlog.Failed || !aborted(err) {
-		t.Errorf("the stream is %s, the body ended with %v", info.State, err)
+	if s.awaitState(id, streamlog.Failed); !aborted(err) {
+		t.Errorf("the body ended with %v", err)
 	}
 	s.awaitConnections(id, 0)
 	if b := s.books(id); b.Output.Tokens != 1 || b.Output.Basis == "reported" || len(b.Outcomes) != 1 || b.Outcomes[0].Outcome != "wasted" || b.Outcomes[0].Cause != "upstream" {
@@ -109,6 +110,7 @@ func TestContinuousUsage(t *testing.T) {
 	sameBytes(t, "what the client gets", got, []byte(body))
 	id := resp.Header.Get("Recoup-Stream-Id")
 	s.awaitConnections(id, 0)
+	s.awaitState(id, streamlog.Interrupted)
 	if b := s.books(id); b.Input.Tokens != 9 || b.Output.Tokens != 6 || b.Output.Basis != "partial" {
 		t.Errorf("booked %+v", b)
 	}
