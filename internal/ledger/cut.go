@@ -176,7 +176,8 @@ func (c *cutting) endOf(txn *badger.Txn, seq uint64, e *entry) (end uint64, err 
 
 // add sums up the entries up to last, and checks that they are a chain.
 func (c *cutting) add(txn *badger.Txn, last uint64) error {
-	v := &verifier{txn: txn, totals: c.totals, unexplained: map[string]uint64{}, interrupted: func() error { return c.l.interrupted(c.ctx) }}
+	v := newVerifier()
+	v.txn, v.totals, v.interrupted = txn, c.totals, func() error { return c.l.interrupted(c.ctx) }
 	v.r.Head, v.base = c.base.Head, c.base
 	var damage error
 	v.report = func(d Damage) {

@@ -284,3 +284,67 @@ func TestRowsBoundTags(t *testing.T) {
 		t.Errorf("%v", by)
 	}
 }
+
+// Incidents stay when the months that they were in are summarised, and go on; so do they
+// and the extracts of attempts through a backup.
+func TestIncidentsOutliveTheirMonths(t *testing.T) {
+	l := open(t, t.TempDir())
+	over := Incident{Name: "deploy 1", Labels: map[string]string{"version": "7"}, Start: month(1), End: month(1).Add(time.Hour)}
+	over, err := l.OpenIncident(over)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over.Final, over.Figures = month(2), []byte(`{"paid":"$1"}`)
+	if _, err := l.ChangeIncident(over); err != nil {
+		t.Fatal(err)
+	}
+	lasting, err := l.OpenIncident(Incident{Name: "a long one", Start: month(2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	year(t, l)
+	for _, m := range []int{4, 7} {
+		before := incidents(t, l)
+		if _, err := l.Summarise(t.Context(), month(m)); err != nil {
+			t.Fatal(err)
+		}
+		verify(t, l)
+		b, _ := backup(t, l)
+		for what, l := range map[string]*Ledger{"the books": l, "a backup": restored(t, b)} {
+			if got := incidents(t, l); !slices.Equal(got, before) || len(got) != 2 {
+				t.Errorf("%s, month %d: %q, want %q", what, m, got, before)
+			}
+			if _, err := l.ChangeIncident(Incident{Number: over.Number, Name: "other", Start: month(1)}); !errors.Is(err, ErrFinal) {
+				t.Errorf("%s, month %d: %v", what, m, err)
+			}
+			n := 0
+			_, err := l.Extracts(t.Context(), time.Time{}, time.Time{}, func(r *Row) error {
+				n++
+				return nil
+			})
+			if err != nil || m == 4 && n != 9 || m == 7 && n != 0 {
+				t.Errorf("%s, month %d: %d extracts, %v", what, m, n, err)
+			}
+		}
+		lasting.Labels = map[string]string{"seen": fmt.Sprint(m)}
+		if posted, err := l.ChangeIncident(lasting); err != nil || !posted {
+			t.Errorf("month %d: %v, %v", m, posted, err)
+		}
+		verify(t, l)
+	}
+	if next, err := l.OpenIncident(Incident{Name: "new", Start: month(8)}); err != nil || next.Number != 3 {
+		t.Errorf("%+v, %v", next, err)
+	}
+}
+
+func incidents(t *testing.T, l *Ledger) (all []string) {
+	t.Helper()
+	err := l.Incidents(t.Context(), func(i Incident) error {
+		all = append(all, fmt.Sprint(i))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

@@ -36,7 +36,8 @@ type Report struct {
 // report (which may be nil) is called with each thing that is wrong. The error is
 // ErrDamaged if there was one, else ctx's, ErrClosed, or nil.
 func (l *Ledger) Verify(ctx context.Context, report func(Damage)) (Report, error) {
-	v := &verifier{report: report, totals: sums{}, unexplained: map[string]uint64{}, incidents: map[string]uint64{}, final: map[int]bool{}}
+	v := newVerifier()
+	v.report = report
 	if err := l.enter(); err != nil {
 		return v.r, err
 	}
@@ -109,6 +110,10 @@ type verifier struct {
 type numbered struct {
 	seq uint64
 	e   *entry
+}
+
+func newVerifier() *verifier {
+	return &verifier{totals: sums{}, unexplained: map[string]uint64{}, incidents: map[string]uint64{}, final: map[int]bool{}}
 }
 
 func (v *verifier) damage(d Damage) {

@@ -7,6 +7,7 @@
 //	facts.go    what the provider bills, as it reported it or as estimated
 //	posting.go  books become a posting
 //	reprice.go  what is posted, at other prices
+//	priced.go   of what is posted, how its amounts came about
 //	settle.go   what is posted of a stream: a bill when its attempt has ended,
 //	            outcomes when nothing can change them any more
 //	settler.go  when it is looked at
