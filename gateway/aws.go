@@ -44,14 +44,33 @@ func accessKey(r *http.Request) (id string, ok bool) {
 	return id, ok && id != ""
 }
 
-// isLocal reports whether a request comes from this machine.
+// isLocal reports whether a request comes from a program on this machine: from loopback, and for it, or a page in a
+// browser could have its own name lead here; neither passed on by a proxy nor sent by a page.
 func isLocal(r *http.Request) bool {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && from.Addr().Unmap().IsLoopback()
+	if err != nil || !from.Addr().Unmap().IsLoopback() || !namesLoopback(r.Host) {
+		return false
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Forwarded-") || slices.Contains(passedOn, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// passedOn are headers of proxies, and of browsers.
+var passedOn = []string{"Forwarded", "Via", "X-Real-Ip", "Origin", "Sec-Fetch-Site"}
+
+// namesLoopback tells whether a host, which may have a port, is loopback by its name or address.
+func namesLoopback(host string) bool {
+	name := strings.ToLower((&url.URL{Host: host}).Hostname())
+	address, err := netip.ParseAddr(name)
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || err == nil && address.Unmap().IsLoopback()
 }
 
 var errUnverified = keyRefused("aws_signature_unverified", "The call is signed for AWS, and only Amazon could check that. "+
-	"From another machine, send a gateway key or a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK).")
+	"From another machine, by another name than localhost, through a proxy or from a page in a browser, send a gateway key or a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK).")
 
 // signs reports whether the gateway signs the calls of a caller. A client with a Bedrock API key of its own is called
 // for with that.
@@ -98,12 +117,10 @@ func unsign(h http.Header, u *url.URL) {
 			delete(h, name)
 		}
 	}
-	if !strings.Contains(strings.ToLower(u.RawQuery), "x-amz-") {
-		return
-	}
 	var kept []string
 	for pair := range strings.SplitSeq(u.RawQuery, "&") {
-		if !strings.HasPrefix(strings.ToLower(pair), "x-amz-") {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err != nil || !strings.HasPrefix(strings.ToLower(plain), "x-amz-") {
 			kept = append(kept, pair)
 		}
 	}
