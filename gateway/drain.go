@@ -288,6 +288,7 @@ func (a *answer) finish(whole bool) error {
 	}
 	for _, part := range a.events.Flush() {
 		if a.frames && !a.inPart {
+			whole = false
 			continue // of half a frame no client can make anything, and it would swallow what tells it so
 		}
 		a.part(part)

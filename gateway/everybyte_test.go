@@ -110,9 +110,9 @@ func TestProviderCutAtEveryByte(t *testing.T) {
 		t.Run(rec.File, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
-			completes := 0
-			for _, e := range rec.events[:terminalIndex(rec)+1] {
-				completes += len(e)
+			completes := len(rec.body) // where a guardrail cut in, nothing else says it
+			if last := terminalIndex(rec); last >= 0 {
+				completes = len(bytes.Join(rec.events[:last+1], nil))
 			}
 			if bytes.HasSuffix(rec.body[:completes], []byte("\r\n")) {
 				completes-- // the return alone ends the line
@@ -122,7 +122,11 @@ func TestProviderCutAtEveryByte(t *testing.T) {
 				sc.CutAfterBytes, sc.Cut = at, simulator.CutClean
 				s.sim.Next(sc)
 				resp, got, err := s.all(http.MethodPost, rec.path, rec.request, nil)
-				sameBytes(t, fmt.Sprint("cut at ", at), got, rec.body[:at])
+				want := rec.body[:at]
+				if rec.Framing == "aws-eventstream" {
+					got, want = withoutCutOff(t, got, err != nil), want[:bytesOfWhole(rec, at)]
+				}
+				sameBytes(t, fmt.Sprint("cut at ", at), got, want)
 				state := s.getInfo(resp.Header.Get("Recoup-Stream-Id")).State
 				if complete := at >= completes; complete != (err == nil) || complete != (state == streamlog.Completed) {
 					t.Fatalf("cut at %d, complete from %d on: the body ended with %v, the stream is %s", at, completes, err, state)
