@@ -235,21 +235,24 @@ func (cn *connection) relay(c echo.Context, head *streamlog.Head) error {
 			}
 		case err == io.EOF:
 			if end := cn.stream.log.Info().End; !end.Clean {
-				cn.cutOff(w, rc, head, end)
+				if end.State != streamlog.Failed { // of which the provider has told the client
+					cn.cutOff(w, rc, head, cn.noAnswer(end))
+				}
 				return errInterrupted{end}
 			}
 			return nil
 		default:
 			cn.stream.gw.logger.Error("a stream can't be read", append(logAttrs(&cn.stream.header), "error", err)...)
+			cn.cutOff(w, rc, head, logError(err))
 			return err
 		}
 	}
 }
 
-// cutOff tells a client that its answer breaks off, where a broken connection would not.
-func (cn *connection) cutOff(w io.Writer, rc *http.ResponseController, head *streamlog.Head, end *streamlog.End) {
+// cutOff tells a client why its answer breaks off, where a broken connection would not say that it does.
+func (cn *connection) cutOff(w io.Writer, rc *http.ResponseController, head *streamlog.Head, why error) {
 	var e *httpError
-	if end.State == streamlog.Failed || head.Status != http.StatusOK || head.Header.Get("Content-Encoding") != "" || !errors.As(cn.noAnswer(end), &e) {
+	if head.Status != http.StatusOK || head.Header.Get("Content-Encoding") != "" || !errors.As(why, &e) {
 		return
 	}
 	d, _ := dialect.Named(cn.stream.header.Dialect)
