@@ -52,7 +52,7 @@ func TestErrorEventFails(t *testing.T) {
 	resp, got, err := s.all(http.MethodPost, chatPath, chatBody, nil)
 	sameBytes(t, "what the client gets", got, []byte(halfChat+failure))
 	id := resp.Header.Get("Recoup-Stream-Id")
-	if s.awaitState(id, streamlog.Failed); !aborted(err) {
+	if s.awaitState(id, streamlog.Failed); err != nil { // as the provider ended it
 		t.Errorf("the body ended with %v", err)
 	}
 	s.awaitConnections(id, 0)
