@@ -40,14 +40,38 @@ func Make(ctx context.Context, from Sources, q Query) (*Report, error) {
 	if err := json.Unmarshal(q.Incident.Figures, stored); err != nil {
 		return nil, fmt.Errorf("the stored report of incident %d: %w", q.Incident.Number, err)
 	}
-	stored.Incident, stored.By, stored.Groups = fresh.Incident, fresh.By, fresh.Groups
-	if len(q.By) == 0 {
-		stored.Groups = stored.ByCause
-	}
-	if !sameMoney(stored.Total, fresh.Total) {
-		stored.Later = &fresh.Total
-	}
+	stored.final(fresh)
 	return stored, nil
+}
+
+// final makes the report that was stored of an incident answer what is asked now.
+// Groupings that were not stored are of the books as they stand.
+func (r *Report) final(fresh *Report) {
+	changed := !sameMoney(r.Total, fresh.Total)
+	if changed && fresh.Summarised == nil { // else the difference is what has gone
+		r.Later = &fresh.Total
+	}
+	r.Incident, r.By = fresh.Incident, fresh.By
+	if len(r.By) == 1 {
+		switch r.By[0] {
+		case ByCause:
+			r.Groups = r.ByCause
+			return
+		case ByModel:
+			r.Groups = r.ByModel
+			return
+		case ByHour:
+			r.Groups = r.ByHour
+			return
+		case Tag(r.TeamTag):
+			r.Groups = r.ByTag
+			return
+		}
+	}
+	r.Groups = fresh.Groups
+	if changed {
+		r.GroupsTotal = &fresh.Total
+	}
 }
 
 func sameMoney(a, b Figures) bool {
@@ -293,6 +317,9 @@ func (c *computing) end(ctx context.Context) error {
 		return err
 	}
 	if err := c.missed(ctx); err != nil {
+		return err
+	}
+	if err := c.summarised(ctx); err != nil {
 		return err
 	}
 	var err error

@@ -10,6 +10,7 @@
 //	timeline.go  tokens by outcome, over time
 //	streams.go   the streams that cost most, with their story
 //	beside.go    what stands beside the attempts: missed resumes, bills, siblings
+//	summarised.go  what is in no figure any more: months of which only sums remain
 //
 // # Rules
 //
