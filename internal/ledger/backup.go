@@ -28,6 +28,9 @@ type backupHeader struct {
 	Base Head  `json:"base"` // what the first entry follows on
 	Head Head  `json:"head"`
 	Made int64 `json:"made"` // unix ms
+	// Bare is the last entry of an attempt that a program without extracts has posted;
+	// 0: none has.
+	Bare uint64 `json:"bare,omitempty"`
 }
 
 // Backup writes the books, as they are at one moment, and returns their head. Posting
@@ -46,7 +49,11 @@ func (l *Ledger) Backup(ctx context.Context, w io.Writer) (head Head, err error)
 		if head, err = lastEntry(txn); err != nil {
 			return err
 		}
-		header, err := json.Marshal(backupHeader{b.Head, head, time.Now().UnixMilli()})
+		bare, err := l.lastBare(ctx, txn)
+		if err != nil {
+			return err
+		}
+		header, err := json.Marshal(backupHeader{b.Head, head, time.Now().UnixMilli(), bare})
 		if err == nil {
 			_, err = out.WriteString(backupBegin)
 		}
