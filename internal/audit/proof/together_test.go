@@ -271,7 +271,7 @@ func (l *life) finish() {
 // TestTogether: whatever is done to the books, and in which order, each reading of
 // them agrees with the others, and a final incident stays as it is.
 func TestTogether(t *testing.T) {
-	for seed := range uint64(2) {
+	for seed := range uint64(1) {
 		l := &life{T: t, r: rand.New(rand.NewPCG(seed, 11)), book: pricing.Embedded()}
 		l.open(t.TempDir())
 		l.fill(60, spring)

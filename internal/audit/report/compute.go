@@ -44,42 +44,6 @@ func Make(ctx context.Context, from Sources, q Query) (*Report, error) {
 	return stored, nil
 }
 
-// final makes the report that was stored of an incident answer what is asked now.
-// Groupings that were not stored are of the books as they stand.
-func (r *Report) final(fresh *Report) {
-	changed := !sameMoney(r.Total, fresh.Total)
-	if changed && fresh.Summarised == nil { // else the difference is what has gone
-		r.Later = &fresh.Total
-	}
-	r.Incident, r.By = fresh.Incident, fresh.By
-	if len(r.By) == 1 {
-		switch r.By[0] {
-		case ByCause:
-			r.Groups = r.ByCause
-			return
-		case ByModel:
-			r.Groups = r.ByModel
-			return
-		case ByHour:
-			r.Groups = r.ByHour
-			return
-		case Tag(r.TeamTag):
-			r.Groups = r.ByTag
-			return
-		}
-	}
-	r.Groups = fresh.Groups
-	if changed {
-		r.GroupsTotal = &fresh.Total
-	}
-}
-
-func sameMoney(a, b Figures) bool {
-	x, err := json.Marshal(a)
-	y, err2 := json.Marshal(b)
-	return err == nil && err2 == nil && string(x) == string(y)
-}
-
 // computing is a report that is being made.
 type computing struct {
 	Sources
