@@ -63,6 +63,9 @@ stream or file and byte, and with 2 if it could not be read or was called wrongl
 				}
 			}
 			o.Files = func() []proof.Damage { return checkFiles(o.Dir) }
+			if err := hasData(o.Dir); err != nil {
+				return &exitCode{exitUnread, err}
+			}
 			show := newProgress(c.ErrOrStderr())
 			o.Progress = show.step
 			result, err := proof.Verify(ctx, o)

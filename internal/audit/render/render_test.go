@@ -49,7 +49,7 @@ func TestHarmless(t *testing.T) {
 // No spreadsheet takes a tag for a formula.
 func TestFormulas(t *testing.T) {
 	r := reports(t)["window"]
-	for _, tag := range []string{"=1+1", "+1", "-1", "@x", "fine"} {
+	for _, tag := range []string{"=1+1", "+1", "-1", "@x", "＝1+1", "fine"} {
 		r.Groups[0].Key[1] = tag
 		rows, err := csv.NewReader(strings.NewReader(rendered(t, r, "csv"))).ReadAll()
 		want := "'" + tag

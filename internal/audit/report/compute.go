@@ -29,7 +29,7 @@ const DefaultTeamTag = "team"
 //
 // An incident that is final is answered with the report that was stored then.
 func Make(ctx context.Context, from Sources, q Query) (*Report, error) {
-	if err := q.check(); err != nil {
+	if err := q.Check(); err != nil {
 		return nil, err
 	}
 	fresh, err := compute(ctx, from, q)
