@@ -37,6 +37,10 @@ func Missing(ctx context.Context, books *ledger.Ledger, r Request) (string, erro
 	if attempts == 0 {
 		return "", nil
 	}
-	return fmt.Sprintf("not in the rows: %d attempts of %s, of which only the sums of the whole months remain; they came to %s USD",
-		attempts, strings.Join(months, ", "), billed), nil
+	what := "attempts"
+	if attempts == 1 {
+		what = "attempt"
+	}
+	return fmt.Sprintf("not in the rows: %d %s of %s, of which only the sums of the whole months remain; they came to %s USD",
+		attempts, what, strings.Join(months, ", "), billed), nil
 }
