@@ -71,6 +71,30 @@ func (l *Ledger) Backup(ctx context.Context, w io.Writer) (head Head, err error)
 	return head, errors.Join(err, out.Flush())
 }
 
+// lastBare is the last entry of an attempt without an extract; 0: all have theirs. What
+// such an entry lacks a report finds in its evidence, which an extract doesn't have.
+func (l *Ledger) lastBare(ctx context.Context, txn *badger.Txn) (last uint64, err error) {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixAccepted}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := l.interrupted(ctx); err != nil {
+			return 0, err
+		}
+		key := it.Item().Key()
+		if it.Item().ValueSize() > 0 || len(key) != 1+8+16+2 {
+			continue
+		}
+		r, err := readRecord(txn, cutAttempt(key))
+		if err != nil {
+			return 0, err
+		}
+		for _, v := range r {
+			last = max(last, v.bill, v.outcomes, v.reversal)
+		}
+	}
+	return last, nil
+}
+
 // backupEntries writes the entries behind a place in the chain, and checks that they
 // are the chain: a backup of damaged books would be none.
 func (l *Ledger) backupEntries(ctx context.Context, txn *badger.Txn, at, head Head, out *bufio.Writer) error {

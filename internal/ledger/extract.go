@@ -121,30 +121,6 @@ func (l *Ledger) Extracts(ctx context.Context, from, to time.Time, fn func(*Row)
 	return head, err
 }
 
-// lastBare is the last entry of an attempt without an extract; 0: all have theirs. What
-// such an entry lacks a report finds in its evidence, which an extract doesn't have.
-func (l *Ledger) lastBare(ctx context.Context, txn *badger.Txn) (last uint64, err error) {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixAccepted}})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		if err := l.interrupted(ctx); err != nil {
-			return 0, err
-		}
-		key := it.Item().Key()
-		if it.Item().ValueSize() > 0 || len(key) != 1+8+16+2 {
-			continue
-		}
-		r, err := readRecord(txn, cutAttempt(key))
-		if err != nil {
-			return 0, err
-		}
-		for _, v := range r {
-			last = max(last, v.bill, v.outcomes, v.reversal)
-		}
-	}
-	return last, nil
-}
-
 // Accepted returns when the first and the last attempt was accepted; zero times where
 // there is none.
 func (l *Ledger) Accepted() (first, last time.Time, err error) {
