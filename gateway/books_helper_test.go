@@ -19,6 +19,7 @@ import (
 	"github.com/recoup-gateway/recoup/internal/simulator"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
 	"github.com/recoup-gateway/recoup/internal/token"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // booked is what the status of a stream says of its books.
@@ -292,7 +293,7 @@ func (s *site) reconcile() {
 		})
 	}
 	for _, bill := range bills {
-		r, err := audit.Reconcile(s.t.Context(), s.ledger, *bill)
+		r, err := audit.Reconcile(s.t.Context(), s.ledger, pricing.Embedded(), *bill)
 		if err != nil || r.Unexplained != 0 || len(r.OutOfBounds) > 0 {
 			s.t.Errorf("reconciliation with %+v: %+v, %v", bill, r, err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
 	"github.com/recoup-gateway/recoup/internal/audit"
 	"github.com/recoup-gateway/recoup/internal/audit/render"
 	"github.com/recoup-gateway/recoup/internal/audit/report"
@@ -23,6 +24,7 @@ type auditFlags struct {
 	program  *program
 	operator operator
 	dataDir  string
+	prices   *config.Loader
 	format   string
 	asked    audit.Asked
 }
@@ -40,7 +42,7 @@ there is. An incident selects the calls whose answers were broken off in it.
 
 It asks the gateway on this machine, or that of --admin-url. With --data-dir it reads
 the books themselves, and writes nothing: also those of a gateway that has died, or
-that runs.`,
+that runs. Then what a cheaper model costs is by the prices of the configuration.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
@@ -52,6 +54,7 @@ that runs.`,
 	fs.StringVar(&f.asked.By, "by", "", "`groupings`: model, provider, cause, hour, tag:NAME, or several with commas")
 	fs.StringVar(&f.format, "format", "table", strings.Join(render.Formats(), ", "))
 	fs.StringVar(&f.dataDir, "data-dir", "", "`directory` of a gateway's data, to read the books there")
+	f.prices = f.program.pricesLoader(fs)
 	fs.StringVar(&f.operator.url, "admin", "", "`URL`, as --admin-url")
 	f.operator.flags(c)
 	c.MarkFlagsMutuallyExclusive("data-dir", "admin-url", "admin")
@@ -104,6 +107,10 @@ func (f *auditFlags) online(c *cobra.Command) error {
 
 // offline reads the books of a data directory.
 func (f *auditFlags) offline(c *cobra.Command) (err error) {
+	book, err := f.prices.LoadPrices()
+	if err != nil {
+		return err
+	}
 	books, err := f.program.openForReading(c.Context(), f.dataDir)
 	if err != nil {
 		return err
@@ -115,7 +122,7 @@ func (f *auditFlags) offline(c *cobra.Command) (err error) {
 	}
 	bar := newProgressBar(c.ErrOrStderr(), "reading the books")
 	q.Progress = bar.set
-	r, err := makeReport(c.Context(), books, q)
+	r, err := makeReport(c.Context(), books, book, q)
 	bar.end()
 	if err != nil {
 		return err
@@ -123,6 +130,6 @@ func (f *auditFlags) offline(c *cobra.Command) (err error) {
 	return render.Write(c.OutOrStdout(), r, f.format, render.Options{Colour: inColour(c.OutOrStdout())})
 }
 
-func makeReport(ctx context.Context, books *ledger.Ledger, q report.Query) (*report.Report, error) {
-	return report.Make(ctx, report.Sources{Ledger: books, Prices: pricing.Embedded()}, q)
+func makeReport(ctx context.Context, books *ledger.Ledger, prices *pricing.Book, q report.Query) (*report.Report, error) {
+	return report.Make(ctx, report.Sources{Ledger: books, Prices: prices}, q)
 }

@@ -241,6 +241,10 @@ func TestAuditRefuses(t *testing.T) {
 			t.Errorf("%v: %+v, want %q", c.args, got, c.want)
 		}
 	}
+	// Also no gateway is asked what none could answer.
+	if got := recoup(t, "audit", "--since", "1d", "--until", "2d", "--admin-url", "http://127.0.0.1:1"); got.code != exitFailed || !strings.Contains(got.stderr, "the window is reversed or empty") {
+		t.Errorf("%+v", got)
+	}
 	if got := recoup(t, "audit", "--data-dir", t.TempDir()); got.code != exitFailed || !strings.Contains(got.stderr, "has no ledger") {
 		t.Errorf("%+v", got)
 	}

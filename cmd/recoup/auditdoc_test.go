@@ -13,6 +13,7 @@ import (
 	"github.com/recoup-gateway/recoup/internal/audit/render"
 	"github.com/recoup-gateway/recoup/internal/audit/report"
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 var update = flag.Bool("update", false, "write what docs/audits.md shows of the demo's incident")
@@ -78,7 +79,7 @@ func deployOf(t *testing.T, books *ledger.Ledger) ledger.Incident {
 // shownInDoc is what of the report doesn't depend on the day: what it cost, and why.
 func shownInDoc(t *testing.T, i ledger.Incident, books *ledger.Ledger) string {
 	t.Helper()
-	r, err := makeReport(t.Context(), books, report.Query{Incident: &i})
+	r, err := makeReport(t.Context(), books, pricing.Embedded(), report.Query{Incident: &i})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,20 @@ func hasLedger(dir string) error {
 	return nil
 }
 
+// hasData refuses a directory in which no gateway ever was: of nothing, nothing is
+// proved, and it may be the wrong one, or not mounted.
+func hasData(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("--data-dir: %w", err)
+	}
+	for _, name := range []string{"log", "ledger", secretName} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	return fmt.Errorf("--data-dir: %s has neither books nor a log: want the directory of a gateway", dir)
+}
+
 // quiet is a logger for what a command opens: only what matters to who runs it.
 func (p *program) quiet() *slog.Logger {
 	return slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,23 +60,35 @@ func (f *exportFlags) run(c *cobra.Command, p *program) error {
 		if err != nil {
 			return err
 		}
-		return remoteExport(c.Context(), r, req, c.OutOrStdout())
+		return remoteExport(c, r, req)
 	}
 	books, err := p.openForReading(c.Context(), f.dataDir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(export.Write(c.Context(), books, req, c.OutOrStdout()), books.Close())
+	missing, err := export.Missing(c.Context(), books, req)
+	if err == nil {
+		err = export.Write(c.Context(), books, req, c.OutOrStdout())
+	}
+	notInRows(c, missing)
+	return errors.Join(err, books.Close())
 }
 
-func remoteExport(ctx context.Context, r *remote, req export.Request, w io.Writer) error {
+// notInRows says what the table can't have, where it isn't in the table's way.
+func notInRows(c *cobra.Command, missing string) {
+	if missing != "" {
+		_, _ = fmt.Fprintln(c.ErrOrStderr(), "export:", printable(missing, 1000))
+	}
+}
+
+func remoteExport(c *cobra.Command, r *remote, req export.Request) error {
 	q := url.Values{"what": {req.What}, "format": {req.Format}}
 	for name, t := range map[string]time.Time{"since": req.Since, "until": req.Until} {
 		if !t.IsZero() {
 			q.Set(name, t.Format(time.RFC3339))
 		}
 	}
-	resp, err := r.do(ctx, http.MethodGet, "/api/v1/export?"+q.Encode(), nil)
+	resp, err := r.do(c.Context(), http.MethodGet, "/api/v1/export?"+q.Encode(), nil)
 	if err != nil {
 		return err
 	}
@@ -85,8 +96,9 @@ func remoteExport(ctx context.Context, r *remote, req export.Request, w io.Write
 	if got := resp.Header.Get(export.SchemaHeader); got != req.Schema() {
 		return fmt.Errorf("export: the gateway has the schema %q, and this program knows %q", got, req.Schema())
 	}
-	if _, err := io.Copy(w, resp.Body); err != nil {
+	if _, err := io.Copy(c.OutOrStdout(), resp.Body); err != nil {
 		return fmt.Errorf("export: broken off, what was written is not the whole table: %w", err)
 	}
+	notInRows(c, resp.Header.Get(export.MissingHeader))
 	return nil
 }

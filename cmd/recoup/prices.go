@@ -44,11 +44,7 @@ question mark one that it has but the book doesn't know.`,
 			return f.list(c)
 		},
 	}
-	// Of the flags of the configuration, those that say what prices there are.
-	all := pflag.NewFlagSet("recoup", pflag.ContinueOnError)
-	f.loader = config.NewLoader(all, p.environ)
-	c.PersistentFlags().AddFlag(all.Lookup("config"))
-	c.PersistentFlags().AddFlag(all.Lookup("prices"))
+	f.loader = p.pricesLoader(c.PersistentFlags())
 	f.filters(c)
 	list := &cobra.Command{
 		Use: "list", Short: "List the book's prices, or those that hold at a time", Args: cobra.NoArgs,
@@ -65,6 +61,16 @@ its prices with their sources. MODEL may be any id of it that requests may have.
 	list.Flags().StringVar(&f.status, "status", "", "only prices of this status: list, promo, negotiated, placeholder")
 	c.AddCommand(list, show, f.diffCommand(), f.lintCommand(), f.importCommand(), p.repriceCommand(f))
 	return c
+}
+
+// pricesLoader reads the prices of the configuration: of its flags, fs gets those that
+// say what prices there are.
+func (p *program) pricesLoader(fs *pflag.FlagSet) *config.Loader {
+	all := pflag.NewFlagSet("recoup", pflag.ContinueOnError)
+	l := config.NewLoader(all, p.environ)
+	fs.AddFlag(all.Lookup("config"))
+	fs.AddFlag(all.Lookup("prices"))
+	return l
 }
 
 func (f *pricesFlags) filters(c *cobra.Command) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/audit"
+	"github.com/recoup-gateway/recoup/internal/audit/proof"
 	"github.com/recoup-gateway/recoup/internal/reprice"
 	"github.com/recoup-gateway/recoup/pricing"
 )
@@ -154,6 +155,21 @@ func exports(t *testing.T, p *process, paid pricing.Sum) {
 	offline("while it runs")
 	p.stop(t)
 	offline("after it was stopped")
+	// What was repriced is proved, and its first rates are looked up in the book that had them.
+	book := filepath.Join(t.TempDir(), "negotiated.yaml")
+	if err := os.WriteFile(book, []byte(discounted), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]uint64{"--prices=" + book: 1, "--prices=": 0} {
+		got := p.command(t, nil, "verify", "--data-dir="+p.dir, "--format=json", args)
+		var proved proof.Proof
+		if err := json.Unmarshal([]byte(got.stdout), &proved); err != nil || got.code != 0 || !proved.Proved || proved.Ledger.Revised != 1 || proved.Money.ByBook != want {
+			t.Errorf("%s: %v, %+v", args, err, got)
+		}
+	}
+	if got := p.command(t, nil, "verify", "--data-dir="+p.dir, "--prices="+p.dir); got.code != exitUnread || !strings.Contains(got.stderr, "--prices") {
+		t.Errorf("%+v", got)
+	}
 	back := p.command(t, nil, "prices", "reprice", "--since=2026-05-01", "--data-dir="+p.dir, "--post")
 	contains(t, back.stdout, "1 revisions were posted as price variance", "embedded")
 	if again := p.command(t, nil, "prices", "reprice", "--since=2026-05-01", "--data-dir="+p.dir); !strings.Contains(again.stdout, "no difference") {

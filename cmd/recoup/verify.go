@@ -19,7 +19,6 @@ import (
 	"github.com/recoup-gateway/recoup/internal/audit/proof"
 	"github.com/recoup-gateway/recoup/internal/gatewaykeys"
 	"github.com/recoup-gateway/recoup/internal/token"
-	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // Exit codes of verify: 0, proved.
@@ -30,13 +29,15 @@ const (
 
 func (p *program) verifyCommand() *cobra.Command {
 	var dir, keyFile, scratch, format string
+	var prices *config.Loader
 	c := &cobra.Command{
 		Use:   "verify",
 		Short: "Read back all that is in a data directory, and prove it",
 		Long: `Read back all that is in a data directory and prove it: checksums of files,
 streams without gaps, the chain of the books up to its anchor, delivered + wasted +
 lost = billed, money as rate × tokens, and what providers reported, read a second
-time from the answers that are still retained.
+time from the answers that are still retained. Rates are looked up in the price book that
+the configuration makes (--prices, RECOUP_PRICES, or prices in --config).
 
 Nothing in the directory is changed. It may be in use, read-only, or left by a
 process that was killed: what is opened is a copy, in --scratch, of the books or of
@@ -51,14 +52,20 @@ stream or file and byte, and with 2 if it could not be read or was called wrongl
 			}
 			ctx, cancel := untilSignal(c.Context())
 			defer cancel()
-			o := proof.VerifyOptions{Dir: p.dataDir(dir), Scratch: scratch, Book: pricing.Embedded()}
+			o := proof.VerifyOptions{Dir: p.dataDir(dir), Scratch: scratch}
+			var err error
+			if o.Book, err = prices.LoadPrices(); err != nil {
+				return &exitCode{exitUnread, err}
+			}
 			if path := firstText(keyFile, p.getenv(config.Env("encryption_key_file"))); path != "" {
-				var err error
 				if o.EncryptionKey, err = config.ReadKey(path); err != nil {
 					return &exitCode{exitUnread, err}
 				}
 			}
 			o.Files = func() []proof.Damage { return checkFiles(o.Dir) }
+			if err := hasData(o.Dir); err != nil {
+				return &exitCode{exitUnread, err}
+			}
 			show := newProgress(c.ErrOrStderr())
 			o.Progress = show.step
 			result, err := proof.Verify(ctx, o)
@@ -76,6 +83,7 @@ stream or file and byte, and with 2 if it could not be read or was called wrongl
 		},
 	}
 	dataDirFlag(c, &dir)
+	prices = p.pricesLoader(c.Flags())
 	c.Flags().StringVar(&keyFile, "encryption-key-file", "", "`file` with the key of the stream log (default: "+config.Env("encryption_key_file")+")")
 	c.Flags().StringVar(&scratch, "scratch", "", "`directory` for copies (default: that for temporary files)")
 	c.Flags().StringVar(&format, "format", formatTable, "table or json")

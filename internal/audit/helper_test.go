@@ -140,7 +140,7 @@ func whole(lines ...audit.Line) audit.Bill {
 
 func (s *site) reconcile(b audit.Bill) audit.Reconciliation {
 	s.Helper()
-	r, err := audit.Reconcile(s.Context(), s.books, b)
+	r, err := audit.Reconcile(s.Context(), s.books, pricing.Embedded(), b)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
 	}
 	h.one.Lock()
 	defer h.one.Unlock()
-	result, err := Reconcile(r.Context(), h.Ledger, bill)
+	result, err := Reconcile(r.Context(), h.Ledger, h.Prices(), bill)
 	if err != nil {
 		h.failed(w, err)
 		return

@@ -79,7 +79,7 @@ func Query(books *ledger.Ledger, a Asked, now time.Time) (q report.Query, err er
 		return q, fmt.Errorf("until: %w", err)
 	}
 	if a.Incident == "" {
-		return q, nil
+		return q, q.Check()
 	}
 	n, err := strconv.Atoi(a.Incident)
 	if err != nil {

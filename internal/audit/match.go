@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
-	"github.com/recoup-gateway/recoup/pricing"
 )
 
 // near is how far apart the gateway's time of a request and the provider's may
@@ -53,7 +52,7 @@ func (r *reconciling) byTime(ctx context.Context, lines []*Line, fn func(ledger.
 	var pairs []pair
 	for i, l := range lines {
 		for j := range rows {
-			if d := rows[j].At.Sub(l.Started).Abs(); d <= near && sameModel(&rows[j], l) {
+			if d := rows[j].At.Sub(l.Started).Abs(); d <= near && r.sameModel(&rows[j], l) {
 				pairs = append(pairs, pair{i, j, d})
 			}
 		}
@@ -108,10 +107,10 @@ func (r *reconciling) anonymous(ctx context.Context, lines []*Line) (rows []ledg
 
 // sameModel says if a line's model can be that of an attempt: bills name
 // snapshots, clients aliases.
-func sameModel(row *ledger.Row, l *Line) bool {
+func (r *reconciling) sameModel(row *ledger.Row, l *Line) bool {
 	if l.Model == row.AskedModel || l.Model == row.Model {
 		return true
 	}
-	id, ok := pricing.Embedded().Resolve(row.Provider, l.Model)
+	id, ok := r.prices.Resolve(row.Provider, l.Model)
 	return ok && id == row.Model
 }

@@ -32,16 +32,17 @@ type Reconciliation struct {
 }
 
 // Reconcile compares a provider's bill with the books, attempt by attempt, and
-// posts what it says of those that had been estimated. Attempts that have not been
+// posts what it says of those that had been estimated. The price book knows by which
+// names models go, and what a line costs that is of no attempt. Attempts that have not been
 // posted yet are missing in the books: wait for them before.
 //
 // The errors are ErrInvalid, those of the ledger, and ctx's. After an error, what
 // was posted stays; the same bill goes on from there.
-func Reconcile(ctx context.Context, books *ledger.Ledger, bill Bill) (Reconciliation, error) {
+func Reconcile(ctx context.Context, books *ledger.Ledger, prices *pricing.Book, bill Bill) (Reconciliation, error) {
 	if err := bill.check(); err != nil {
 		return Reconciliation{}, err
 	}
-	r := &reconciling{books: books, bill: &bill, matched: map[ledger.AttemptID]bool{}, amounts: map[place]pricing.Sum{}}
+	r := &reconciling{books: books, prices: prices, bill: &bill, matched: map[ledger.AttemptID]bool{}, amounts: map[place]pricing.Sum{}}
 	r.result = Reconciliation{Provider: bill.Provider, Lines: len(bill.Lines), Findings: []Finding{}, OutOfBounds: []Finding{}}
 	if err := r.run(ctx); err != nil {
 		return r.result, fmt.Errorf("audit: reconcile: %w", err)
@@ -52,6 +53,7 @@ func Reconcile(ctx context.Context, books *ledger.Ledger, bill Bill) (Reconcilia
 // reconciling is a reconciliation under way.
 type reconciling struct {
 	books   *ledger.Ledger
+	prices  *pricing.Book
 	bill    *Bill
 	result  Reconciliation
 	matched map[ledger.AttemptID]bool // attempts that have their line
@@ -227,7 +229,7 @@ func day(t, other time.Time) string {
 
 // label is the account's name for a line's model.
 func (r *reconciling) label(model string) string {
-	if id, ok := pricing.Embedded().Resolve(r.bill.Provider, model); ok {
+	if id, ok := r.prices.Resolve(r.bill.Provider, model); ok {
 		return id
 	}
 	return other

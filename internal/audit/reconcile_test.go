@@ -239,13 +239,13 @@ func TestBillsThatAreRefused(t *testing.T) {
 	} {
 		b := whole(line("req_1", 2000, 1500, noon))
 		spoil(&b)
-		if _, err := audit.Reconcile(t.Context(), s.books, b); !errors.Is(err, audit.ErrInvalid) {
+		if _, err := audit.Reconcile(t.Context(), s.books, pricing.Embedded(), b); !errors.Is(err, audit.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := audit.Reconcile(ctx, s.books, whole(line("req_1", 1, 1, noon))); !errors.Is(err, context.Canceled) {
+	if _, err := audit.Reconcile(ctx, s.books, pricing.Embedded(), whole(line("req_1", 1, 1, noon))); !errors.Is(err, context.Canceled) {
 		t.Errorf("after a cancel: %v", err)
 	}
 }
@@ -268,7 +268,7 @@ func TestReconcileAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			r, err := audit.Reconcile(t.Context(), s.books, whole(line("req_1", 2000, 1012, noon)))
+			r, err := audit.Reconcile(t.Context(), s.books, pricing.Embedded(), whole(line("req_1", 2000, 1012, noon)))
 			if err != nil || r.Unexplained != 0 {
 				t.Errorf("%+v, %v", r, err)
 			}

@@ -198,7 +198,7 @@ func (r *reconciling) priced(l *Line) (pricing.Sum, error) {
 		amount, err := pricing.ParseDollars(l.USD)
 		return pricing.Sum{}.Add(amount), err
 	}
-	rates, _ := pricing.Embedded().Rates(pricing.Query{
+	rates, _ := r.prices.Rates(pricing.Query{
 		Provider: r.bill.Provider, Model: l.Model, At: l.Started, InputTokens: inputTotal(l.Input),
 	})
 	return cost(rates, l) // 0 without rates: its tokens are named all the same

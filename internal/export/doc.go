@@ -7,6 +7,7 @@
 //	table.go     columns and cells
 //	write.go     CSV and JSON lines
 //	http.go      the same, in the admin plane
+//	summarised.go  what no row can have
 //
 // docs/export.md has the columns. Their names are FOCUS's where the meaning is, else
 // they begin with x_. The schemas have versions; a column may be added within one, at

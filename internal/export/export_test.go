@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -438,6 +439,32 @@ func TestRefuses(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// Of months that were summarised a header says what is missing; the rows add up alone.
+func TestMissing(t *testing.T) {
+	s := newSite(t)
+	s.post(attempt{n: 1, model: "gpt-5.5", input: input(2000, 0), output: 1000})
+	s.post(attempt{n: 2 * 31 * 86400, model: "gpt-5.5", input: input(2000, 0), output: 1000})
+	if done, err := s.books.Summarise(t.Context(), noon.AddDate(0, 1, 0)); err != nil || done.Attempts != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	server := httptest.NewServer(export.Handler(s.books, slog.New(slog.DiscardHandler)))
+	defer server.Close()
+	for query, want := range map[string]string{
+		"":                  "not in the rows: 1 attempt of 2026-11, of which only the sums of the whole months remain; they came to 0.04 USD",
+		"&since=2026-11-30": "not in the rows: 1 attempt of 2026-11, of which only the sums of the whole months remain; they came to 0.04 USD",
+		"&since=2026-12":    "", "&until=2026-11": "",
+	} {
+		resp, err := server.Client().Get(server.URL + "?format=csv" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get(export.MissingHeader); resp.StatusCode != http.StatusOK || got != want {
+			t.Errorf("%q: %s, %q, want %q", query, resp.Status, got, want)
+		}
+	}
+}
 
 func TestHandler(t *testing.T) {
 	s := newSite(t)

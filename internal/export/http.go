@@ -14,6 +14,9 @@ import (
 // SchemaHeader is the response's header with the schema.
 const SchemaHeader = "Recoup-Export-Schema"
 
+// MissingHeader is the response's header with what Missing says, if that is anything.
+const MissingHeader = "Recoup-Export-Missing"
+
 // Handler answers GET /api/v1/export?format=&what=&since=&until= with the table. An
 // error before its first byte is {"error": {"code", "message"}}; one after it aborts the
 // body, so that half a table never looks like a whole one.
@@ -21,10 +24,17 @@ func Handler(books *ledger.Ledger, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req, err := parse(r.URL.Query())
 		if err != nil {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusBadRequest)
-			_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": "invalid_request", "message": err.Error()}})
+			refuse(w, http.StatusBadRequest, "invalid_request", err)
 			return
+		}
+		missing, err := Missing(r.Context(), books, req)
+		if err != nil {
+			logger.Error("an export could not begin", "error", err)
+			refuse(w, http.StatusInternalServerError, "books_failed", err)
+			return
+		}
+		if missing != "" {
+			w.Header().Set(MissingHeader, missing)
 		}
 		contentType := "application/x-ndjson"
 		if req.Format == CSV {
@@ -38,6 +48,12 @@ func Handler(books *ledger.Ledger, logger *slog.Logger) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 	})
+}
+
+func refuse(w http.ResponseWriter, status int, code string, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": code, "message": err.Error()}}) // the client may have left
 }
 
 func parse(q url.Values) (r Request, err error) {

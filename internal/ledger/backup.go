@@ -28,6 +28,9 @@ type backupHeader struct {
 	Base Head  `json:"base"` // what the first entry follows on
 	Head Head  `json:"head"`
 	Made int64 `json:"made"` // unix ms
+	// Bare is the last entry of an attempt that a program without extracts has posted;
+	// 0: none has.
+	Bare uint64 `json:"bare,omitempty"`
 }
 
 // Backup writes the books, as they are at one moment, and returns their head. Posting
@@ -46,7 +49,11 @@ func (l *Ledger) Backup(ctx context.Context, w io.Writer) (head Head, err error)
 		if head, err = lastEntry(txn); err != nil {
 			return err
 		}
-		header, err := json.Marshal(backupHeader{b.Head, head, time.Now().UnixMilli()})
+		bare, err := l.lastBare(ctx, txn)
+		if err != nil {
+			return err
+		}
+		header, err := json.Marshal(backupHeader{b.Head, head, time.Now().UnixMilli(), bare})
 		if err == nil {
 			_, err = out.WriteString(backupBegin)
 		}
@@ -62,6 +69,30 @@ func (l *Ledger) Backup(ctx context.Context, w io.Writer) (head Head, err error)
 		_, err = out.WriteString(backupEnd)
 	}
 	return head, errors.Join(err, out.Flush())
+}
+
+// lastBare is the last entry of an attempt without an extract; 0: all have theirs. What
+// such an entry lacks a report finds in its evidence, which an extract doesn't have.
+func (l *Ledger) lastBare(ctx context.Context, txn *badger.Txn) (last uint64, err error) {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixAccepted}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := l.interrupted(ctx); err != nil {
+			return 0, err
+		}
+		key := it.Item().Key()
+		if it.Item().ValueSize() > 0 || len(key) != 1+8+16+2 {
+			continue
+		}
+		r, err := readRecord(txn, cutAttempt(key))
+		if err != nil {
+			return 0, err
+		}
+		for _, v := range r {
+			last = max(last, v.bill, v.outcomes, v.reversal)
+		}
+	}
+	return last, nil
 }
 
 // backupEntries writes the entries behind a place in the chain, and checks that they

@@ -119,6 +119,64 @@ func TestNoExtract(t *testing.T) {
 	verify(t, l)
 }
 
+// Books of a program that knew of no extracts are verified, backed up, restored and
+// summarised as others are, and their attempts stay whole: what a report has to find in
+// their evidence is nowhere else.
+func TestBooksWithoutExtracts(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	year(t, l)
+	shut(t, l)
+	edit(t, dir, func(txn *badger.Txn) error {
+		return errors.Join(eachIn(txn, scan{prefix: []byte{prefixAccepted}}, func(key, _ []byte) error { return txn.Set(bytes.Clone(key), nil) }))
+	})
+	if found := findings(t, dir); len(found) > 0 {
+		t.Error(found)
+	}
+	l = open(t, dir)
+	defer func() { shut(t, l) }()
+	p := inMonth(19, 7)
+	p.Outcomes = nil
+	post(t, l, p)
+	p = revised(17, 1) // from now on it has one
+	p.Attempt = Attempt{Stream: stream(17), Number: 1}
+	post(t, l, p)
+	check := func(when string, l *Ledger, whole, extracts int) {
+		t.Helper()
+		verify(t, l)
+		a, b := 0, 0
+		_, err := l.Extracts(t.Context(), time.Time{}, time.Time{}, func(r *Row) error {
+			if b++; r.Current.Evidence != nil {
+				a, b = a+1, b-1
+				want, err := l.Get(r.Stream, r.Number)
+				if err != nil || !reflect.DeepEqual(*r, want) {
+					t.Errorf("%s: row %+v, want %+v, %v", when, r, want, err)
+				}
+			}
+			return nil
+		})
+		if err != nil || a != whole || b != extracts {
+			t.Errorf("%s: %d are whole, %d have extracts, %v", when, a, b, err)
+		}
+	}
+	copied := func(when string, whole, extracts int) {
+		t.Helper()
+		check(when, l, whole, extracts)
+		b, _ := backup(t, l)
+		again := restored(t, b)
+		check(when+", restored", again, whole, extracts)
+	}
+	copied("opened", 17, 2)
+	balances, totals := state(l)
+	if done, err := l.Summarise(t.Context(), month(3)); err != nil || done.Attempts != 6 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if b, c := state(l); !reflect.DeepEqual(b, balances) || !reflect.DeepEqual(c, totals) {
+		t.Errorf("totals %v, %v; were %v, %v", b, c, balances, totals)
+	}
+	copied("summarised", 11, 2)
+}
+
 // What is altered in an extract, verify finds.
 func TestAlteredExtract(t *testing.T) {
 	l, dir := booksOfAllSorts(t)

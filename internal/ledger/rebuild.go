@@ -132,6 +132,7 @@ type rebuilding struct {
 	txn    *badger.Txn
 	n      int // entries in the transaction
 	base   Head
+	bare   uint64 // up to this entry attempts have no extracts
 	totals sums
 }
 
@@ -155,7 +156,7 @@ func (r *rebuilding) commit() error {
 }
 
 func (r *rebuilding) start(h backupHeader) error {
-	r.base = h.Base
+	r.base, r.bare = h.Base, h.Bare
 	return nil
 }
 
@@ -222,7 +223,7 @@ func (r *rebuilding) lead(seq uint64, e *entry) error {
 		return err
 	}
 	r.totals.add(entryDeltas(e, bill, before))
-	if err := r.set(attemptKey(e.id()), record.encode()); err != nil || e.Kind == kindReversal {
+	if err := r.set(attemptKey(e.id()), record.encode()); err != nil || e.Kind == kindReversal || seq <= r.bare {
 		return err
 	}
 	row, err := readRow(r.txn, e.id(), nil)

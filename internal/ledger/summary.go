@@ -29,6 +29,13 @@ type Summary struct {
 	Lines    []Part `json:"l,omitempty"`  // what stood on their accounts, in order
 }
 
+// Touches says if a time has some of the month; the zero times are before the first
+// and after the last attempt.
+func (s *Summary) Touches(since, until time.Time) bool {
+	start, err := time.Parse("2006-01", s.Month)
+	return err != nil || (until.IsZero() || start.Before(until)) && start.AddDate(0, 1, 0).After(since)
+}
+
 // Part is what a Summary has on one account. Tokens and money of estimates stand
 // apart.
 type Part struct {

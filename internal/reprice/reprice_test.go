@@ -326,7 +326,7 @@ func TestRepriceThenReconcile(t *testing.T) {
 	line := audit.Line{RequestID: "req_1", Model: "gpt-5.5", Input: input(2000, 0), Output: 1012, Hidden: token.Known(0), Started: noon.Add(time.Second)}
 	b := audit.Bill{Provider: "openai", Complete: true, From: noon.Add(-12 * time.Hour), To: noon.Add(12 * time.Hour), Lines: []audit.Line{line}}
 	for n, want := range []int{1, 0} {
-		r, err := audit.Reconcile(t.Context(), s.books, b)
+		r, err := audit.Reconcile(t.Context(), s.books, pricing.Embedded(), b)
 		if err != nil || r.Revisions != want || r.Unexplained != 0 {
 			t.Errorf("%d: %+v, %v", n, r, err)
 		}
@@ -339,7 +339,7 @@ func TestRepriceThenReconcile(t *testing.T) {
 	if r := s.run(pricing.Embedded(), true); r.Posted != 1 {
 		t.Errorf("%+v", r)
 	}
-	if r, err := audit.Reconcile(t.Context(), s.books, b); err != nil || r.Revisions != 0 || r.Unexplained != 0 || r.Estimated != 1 {
+	if r, err := audit.Reconcile(t.Context(), s.books, pricing.Embedded(), b); err != nil || r.Revisions != 0 || r.Unexplained != 0 || r.Estimated != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	s.identities()

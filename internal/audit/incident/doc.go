@@ -2,7 +2,7 @@
 // are over final.
 //
 //	rule.go   when breaks are an incident, and of which kind
-//	find.go   the rule, applied to what the books have
+//	open.go   how many streams were open at a time
 //	watch.go  beside a running gateway: what was found is posted, what is over made final
 //
 // # The rule
@@ -10,8 +10,8 @@
 // Breaks that follow each other within Window belong together. They are an incident
 //
 //   - a client's deploy: where the clients of at least Streams streams broke off, that
-//     is Times as many as in the hour before came in such a time, and they are at least
-//     Share of the streams that one caller had open when it began, or that all had;
+//     is Times as many as in the hour before came in such a time, and at least Streams of
+//     those that one caller had open when it began, or that all had, and Share of them;
 //   - a provider's failure: where it failed as many, likewise, of the streams that it
 //     was answering in that time;
 //   - a restart of the gateway: where at least two broke by its doing;

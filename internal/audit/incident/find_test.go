@@ -89,6 +89,28 @@ func TestFind(t *testing.T) {
 				*s = append(*s, incident.Stream{Provider: "openai", Principal: ledger.ID{9}, At: at.Add(-time.Second), Ended: at, Broken: []ledger.Break{{At: at, Cause: "client"}}})
 			}
 		}, ""},
+		{"one agent that gives up after a second, and asks again", func(s *scene) {
+			for i := range 9 {
+				at := noon.Add(time.Duration(i) * time.Second)
+				*s = append(*s, incident.Stream{Provider: "openai", Principal: ledger.ID{9}, At: at.Add(-time.Second), Ended: at, Broken: []ledger.Break{{At: at, Cause: "client"}}})
+			}
+		}, ""},
+		{"one agent whose connection comes and goes", func(s *scene) {
+			s.open(1, 1, "openai")
+			for i := range 30 {
+				(*s)[0].Broken = append((*s)[0].Broken, ledger.Break{At: noon.Add(time.Duration(i) * time.Second), Cause: "client"})
+			}
+		}, ""},
+		{"a deploy of agents that had been broken before, and had come back", func(s *scene) {
+			s.open(18, 1, "openai")
+			for i := range *s {
+				(*s)[i].At = noon.Add(-time.Hour)
+			}
+			s.breaks(12, "client", slow)
+			for i := range 12 {
+				(*s)[6+i].Broken = append([]ledger.Break{{At: noon.Add(-time.Duration(i+1) * 4 * time.Minute), Cause: "client"}}, (*s)[6+i].Broken...)
+			}
+		}, "client_deploy : 12 of 18 open streams broke within 1.1s"},
 		{"a restart of the gateway", func(s *scene) {
 			s.open(30, 1, "openai")
 			s.breaks(3, "gateway", slow)

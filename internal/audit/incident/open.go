@@ -24,9 +24,9 @@ func newOpenness(streams []Stream) *openness {
 			ended = s.Ended.UnixMilli()
 		}
 		provider := ended
-		for _, k := range s.Broken {
+		for _, k := range s.Broken { // the last: in between it was resumed
 			if k.Cause != ledger.Upstream {
-				ended = min(ended, k.At.UnixMilli())
+				ended = k.At.UnixMilli()
 			}
 		}
 		add(o.callers, ledger.ID{}, s.At.UnixMilli(), ended)

@@ -53,12 +53,13 @@ func (r Rule) Find(streams []Stream) []Found {
 	by := map[[2]string][]moment{} // cause, and the provider where it is that one's
 	for i := range streams {
 		s := &streams[i]
-		seen := map[string]bool{}
+		last := map[string]time.Time{}
 		for _, k := range s.Broken {
-			if seen[k.Cause] {
+			// One that comes back and breaks again at once is still one stream.
+			if before, ok := last[k.Cause]; ok && k.At.Sub(before) <= r.Window {
 				continue
 			}
-			seen[k.Cause] = true
+			last[k.Cause] = k.At
 			key := [2]string{k.Cause}
 			if k.Cause == ledger.Upstream {
 				key[1] = s.Provider
@@ -149,7 +150,8 @@ func (c *clusters) judge(cluster []moment, before int) (f Found, ok bool) {
 		return f, false
 	}
 	broke, of := c.share(window)
-	if of == 0 || 100*broke < c.Share*of {
+	// An agent that gives up early and asks again breaks many, one after the other.
+	if broke < c.Streams || of == 0 || 100*broke < c.Share*of {
 		return f, false
 	}
 	f.Why = fmt.Sprintf("%d of %d open streams broke within %v", broke, of, took)

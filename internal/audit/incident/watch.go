@@ -2,7 +2,6 @@ package incident
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -192,15 +191,13 @@ func (w *Watch) finish(ctx context.Context, now time.Time, unbooked []Unbooked) 
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, i := range over {
-		if awaited(unbooked, i.End) {
-			continue
-		}
-		if err := w.final(ctx, i, now); err != nil {
-			return err
+		if !awaited(unbooked, i.End) && ctx.Err() == nil {
+			errs = append(errs, w.final(ctx, i, now)) // one that can't be doesn't hold back the others
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // awaited says if a stream that is not settled was there before the end of an incident,
@@ -222,7 +219,7 @@ func (w *Watch) final(ctx context.Context, i ledger.Incident, now time.Time) err
 	if r.Total.Pending > 0 { // of streams that the log has lost, until they are settled as damaged
 		return nil
 	}
-	if i.Figures, err = json.Marshal(r); err != nil {
+	if i.Figures, err = r.Stored(ledger.MaxEvidence); err != nil {
 		return fmt.Errorf("incident %d: %w", i.Number, err)
 	}
 	i.Final = now.UTC().Truncate(time.Millisecond)

@@ -109,9 +109,21 @@ type storedEvidence struct {
 		Audio int64                `json:"audio"`
 		Rates pricing.Rates        `json:"rates"`
 	} `json:"history"`
+	// Listed are the rates of the first posting, where other ones are known by now: what
+	// those differ in is price variance.
+	Listed *pricing.Rates `json:"listed"`
 }
 
-// money recomputes a bill from the tokens and the rates that are stored with it.
+// first are the rates by which the attempt was posted first.
+func (e *storedEvidence) first() pricing.Rates {
+	if e.Listed != nil {
+		return *e.Listed
+	}
+	return e.History.Rates
+}
+
+// money recomputes a bill from the tokens and the rates that are stored with it: all
+// but its variance by the first, and where others have come, all of it by those.
 func (v *verifying) money(row ledger.Row, rev ledger.Revision, wrong func(string, ...any)) {
 	var e storedEvidence
 	if err := json.Unmarshal(rev.Evidence, &e); err != nil {
@@ -122,24 +134,38 @@ func (v *verifying) money(row ledger.Row, rev ledger.Revision, wrong func(string
 	input := map[token.Kind]int64{}
 	for _, l := range b.Input {
 		input[l.Kind] = l.Tokens
-		if want := price(h.Rates, l.Kind, l.Tokens); want.Cmp(net(l)) != 0 {
-			wrong("%d %s cost %v, and were booked with %v", l.Tokens, l.Kind, picos(want), l.Amount-l.Variance)
-		}
 	}
 	if !maps.Equal(nonzero(h.Input), nonzero(input)) || h.G != b.Output.Tokens {
 		wrong("%v and %d output tokens are billed, its evidence says %v and %d", input, b.Output.Tokens, h.Input, h.G)
 	}
-	hidden := min(h.H, h.G)
-	audio := min(h.Audio, h.G-hidden)
-	want := price(h.Rates, token.Output, h.G-hidden-audio)
-	want.Add(want, price(h.Rates, token.Reasoning, hidden)).Add(want, price(h.Rates, token.AudioOut, audio))
-	if want.Cmp(net(b.Output)) != 0 {
-		wrong("%d output tokens cost %v, and were booked with %v", h.G, picos(want), b.Output.Amount-b.Output.Variance)
+	e.priced(b, e.first(), net, wrong)
+	if e.Listed != nil {
+		e.priced(b, h.Rates, gross, wrong)
 	}
 	if rev.Number == row.Current.Number {
-		v.countMoney(row, rev, h.Rates, wrong)
+		v.countMoney(row, rev, e.first(), wrong)
 	}
 }
+
+// priced checks a bill against some rates; booked is the part of a line that they are
+// the rates of.
+func (e *storedEvidence) priced(b ledger.Bill, rates pricing.Rates, booked func(ledger.Line) *big.Int, wrong func(string, ...any)) {
+	for _, l := range b.Input {
+		if want := price(rates, l.Kind, l.Tokens); want.Cmp(booked(l)) != 0 {
+			wrong("%d %s cost %v, and were booked with %v", l.Tokens, l.Kind, picos(want), picos(booked(l)))
+		}
+	}
+	h := e.History
+	hidden := min(h.H, h.G)
+	audio := min(h.Audio, h.G-hidden)
+	want := price(rates, token.Output, h.G-hidden-audio)
+	want.Add(want, price(rates, token.Reasoning, hidden)).Add(want, price(rates, token.AudioOut, audio))
+	if want.Cmp(booked(b.Output)) != 0 {
+		wrong("%d output tokens cost %v, and were booked with %v", h.G, picos(want), picos(booked(b.Output)))
+	}
+}
+
+func gross(l ledger.Line) *big.Int { return big.NewInt(int64(l.Amount)) }
 
 // net is what a line was booked with, but for the variance.
 func net(l ledger.Line) *big.Int {

@@ -72,6 +72,18 @@ func writeCSV(w io.Writer, r *report.Report) error {
 		}
 		rows = append(rows, row)
 	}
+	// What is not in the rows is said after them, without a figure to add up.
+	note := func(text string) {
+		row := make([]string, len(header))
+		row[0] = text
+		rows = append(rows, row)
+	}
+	if r.GroupsTotal != nil {
+		note(asNow(r))
+	}
+	if r.Summarised != nil {
+		note(missing(r.Summarised))
+	}
 	if err := out.WriteAll(rows); err != nil {
 		return fmt.Errorf("audit: print: %w", err)
 	}
@@ -87,7 +99,7 @@ func harmless(s string) string {
 		}
 		return r
 	}, s)
-	if s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
+	if s != "" && strings.ContainsRune("=+-@＝＋－＠", []rune(s)[0]) {
 		return "'" + s
 	}
 	return s

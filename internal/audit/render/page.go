@@ -73,6 +73,9 @@ func newPage(r *report.Report) *page {
 	if len(r.By) != 1 || r.By[0] != report.ByCause && r.By[0] != report.ByModel && r.By[0] != report.ByHour && r.By[0] != report.Tag(r.TeamTag) {
 		p.sections = append(p.sections, groups("groups", "By "+strings.Join(names(r), ", "), names(r), r.Groups, r))
 	}
+	if r.Summarised != nil {
+		p.sections = append(p.sections, summarised(r.Summarised))
+	}
 	p.sections = append(p.sections,
 		groups("by-cause", "By cause", []string{"cause"}, r.ByCause, r),
 		groups("by-model", "By model", []string{"model"}, r.ByModel, r),
@@ -97,6 +100,9 @@ func headline(r *report.Report) []string {
 		until = "now: it is open"
 	}
 	lines := []string{fmt.Sprintf("From %s to %s: %s.", stamp(w.Since), until, w.Rule)}
+	if r.Summarised != nil {
+		lines = append(lines, missing(r.Summarised))
+	}
 	i := r.Incident
 	if i == nil {
 		return lines
@@ -175,6 +181,9 @@ func summary(r *report.Report) section {
 		lead = "No attempts: nothing was broken in this time, or nothing was asked for."
 		if r.Incident == nil {
 			lead = "No attempts in this window."
+		}
+		if r.Summarised != nil {
+			lead = "The books have no attempts of it any more."
 		}
 	}
 	return section{id: "summary", title: "What it cost", lead: lead,
@@ -279,6 +288,9 @@ func uncovered(r *report.Report) string {
 	}
 	if n := r.Total.Unpriced; n > 0 {
 		parts = append(parts, plural(n, "attempt")+" without a price, for all or for a part: their money is missing")
+	}
+	if r.Summarised != nil {
+		parts = append(parts, plural(r.Summarised.Attempts, "attempt")+" of months that were summarised")
 	}
 	if len(r.Bills.WithoutBill) > 0 {
 		var all []string

@@ -4,6 +4,7 @@
 //	render.go    the formats
 //	page.go      what the table, Markdown and HTML say, in the order in which they say it
 //	sections.go  what comes after the first page
+//	summarised.go  what is in no figure any more
 //	cell.go      figures as text
 //	table.go  markdown.go  csv.go  html.go
 //	chart.go     the pictures of the HTML, as geometry

@@ -13,6 +13,7 @@ import (
 
 	"github.com/recoup-gateway/recoup/internal/audit/render"
 	"github.com/recoup-gateway/recoup/internal/audit/report"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 func rendered(t *testing.T, r *report.Report, format string) string {
@@ -48,7 +49,7 @@ func TestHarmless(t *testing.T) {
 // No spreadsheet takes a tag for a formula.
 func TestFormulas(t *testing.T) {
 	r := reports(t)["window"]
-	for _, tag := range []string{"=1+1", "+1", "-1", "@x", "fine"} {
+	for _, tag := range []string{"=1+1", "+1", "-1", "@x", "＝1+1", "fine"} {
 		r.Groups[0].Key[1] = tag
 		rows, err := csv.NewReader(strings.NewReader(rendered(t, r, "csv"))).ReadAll()
 		want := "'" + tag
@@ -122,6 +123,37 @@ func TestOrder(t *testing.T) {
 				t.Fatalf("%s: no %q after what comes before it in\n%s", format, what, rendered(t, r, format))
 			}
 			rest = after
+		}
+	}
+}
+
+// What is in no figure is said in every format, and in a way that adds nothing up.
+func TestSaysWhatIsMissing(t *testing.T) {
+	sum := func(p pricing.Picodollars) pricing.Sum { return pricing.Sum{}.Add(p) }
+	for _, name := range []string{"window", "empty"} {
+		r := reports(t)[name]
+		plain := len(strings.Split(rendered(t, r, "csv"), "\n"))
+		r.Summarised = &report.Summarised{Attempts: 1234, Paid: sum(7_500_000_000_001), Cost: sum(250_000_000_000), Months: []report.Month{
+			{Month: "2025-08", Attempts: 1000}, {Month: "2025-09", Attempts: 234, Unexplained: sum(1)},
+		}}
+		for _, format := range render.Formats() {
+			want := []string{"1,234 attempts", "2025-08, 2025-09", "$7.500000000001 paid", "$0.25 for nothing"}
+			if format == "json" {
+				want = []string{`"attempts": 1234`, `"month": "2025-08"`, `"paid_usd": "7.500000000001"`}
+			}
+			out := rendered(t, r, format)
+			for _, w := range want {
+				if !strings.Contains(strings.Join(strings.Fields(out), " "), w) {
+					t.Errorf("%s, %s: no %q in\n%s", name, format, w, out)
+				}
+			}
+			if format != "csv" {
+				continue
+			}
+			rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+			if err != nil || len(rows) != plain || strings.Join(rows[len(rows)-1][1:], "") != "" {
+				t.Errorf("%d rows after %d, the last %q, %v", len(rows), plain-1, rows[len(rows)-1], err)
+			}
 		}
 	}
 }

@@ -54,7 +54,12 @@ func groups(id, title string, keys []string, all []report.Group, r *report.Repor
 	for range len(keys) - 1 {
 		g.total = append(g.total, word(""))
 	}
-	g.total = append(g.total, figures(&r.Total)...)
+	total := &r.Total
+	if id == "groups" && r.GroupsTotal != nil {
+		total = r.GroupsTotal
+		s.notes = append(s.notes, asNow(r))
+	}
+	g.total = append(g.total, figures(total)...)
 	if len(r.Placeholders) > 0 && slices.Contains(dims, report.ByModel) {
 		s.notes = append(s.notes, placeholderNote)
 	}

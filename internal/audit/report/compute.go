@@ -29,7 +29,7 @@ const DefaultTeamTag = "team"
 //
 // An incident that is final is answered with the report that was stored then.
 func Make(ctx context.Context, from Sources, q Query) (*Report, error) {
-	if err := q.check(); err != nil {
+	if err := q.Check(); err != nil {
 		return nil, err
 	}
 	fresh, err := compute(ctx, from, q)
@@ -40,20 +40,8 @@ func Make(ctx context.Context, from Sources, q Query) (*Report, error) {
 	if err := json.Unmarshal(q.Incident.Figures, stored); err != nil {
 		return nil, fmt.Errorf("the stored report of incident %d: %w", q.Incident.Number, err)
 	}
-	stored.Incident, stored.By, stored.Groups = fresh.Incident, fresh.By, fresh.Groups
-	if len(q.By) == 0 {
-		stored.Groups = stored.ByCause
-	}
-	if !sameMoney(stored.Total, fresh.Total) {
-		stored.Later = &fresh.Total
-	}
+	stored.final(fresh)
 	return stored, nil
-}
-
-func sameMoney(a, b Figures) bool {
-	x, err := json.Marshal(a)
-	y, err2 := json.Marshal(b)
-	return err == nil && err2 == nil && string(x) == string(y)
 }
 
 // computing is a report that is being made.
@@ -293,6 +281,9 @@ func (c *computing) end(ctx context.Context) error {
 		return err
 	}
 	if err := c.missed(ctx); err != nil {
+		return err
+	}
+	if err := c.summarised(ctx); err != nil {
 		return err
 	}
 	var err error

@@ -7,9 +7,11 @@
 //	compute.go   one pass over the attempts
 //	attempt.go   an attempt, cut into what each group gets
 //	group.go     groups
+//	final.go     the report that is stored of an incident, and what it answers later
 //	timeline.go  tokens by outcome, over time
 //	streams.go   the streams that cost most, with their story
 //	beside.go    what stands beside the attempts: missed resumes, bills, siblings
+//	summarised.go  what is in no figure any more: months of which only sums remain
 //
 // # Rules
 //

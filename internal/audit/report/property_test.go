@@ -170,6 +170,48 @@ func checkTimeline(t *testing.T, r *report.Report) {
 	}
 }
 
+// A final incident of many teams is stored without them; they are then of the books as
+// they stand, and said to be if those have changed.
+func TestStored(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 6))
+	s := newSite(t)
+	random(s, r)
+	i := ledger.Incident{Number: 1, Name: "x", Start: noon, End: noon.Add(8 * time.Hour)}
+	whole := s.report(report.Query{Incident: &i})
+	all, err := whole.Stored(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := whole.Stored(len(all) - 1)
+	if err != nil || len(whole.ByTag) < 2 {
+		t.Fatal(err, whole.ByTag)
+	}
+	if _, err := whole.Stored(100); err == nil {
+		t.Error("a report of 100 bytes")
+	}
+	check := func(changed bool) {
+		t.Helper()
+		for _, figures := range []json.RawMessage{all, short} {
+			final := i
+			final.Final, final.Figures = noon.Add(9*time.Hour), figures
+			got := s.report(report.Query{Incident: &final, By: []report.Dimension{report.Tag("team")}})
+			if marshalled(got.Total) != marshalled(whole.Total) || (got.Later != nil) != changed {
+				t.Errorf("changed %v: %s, later %+v; was %s", changed, marshalled(got.Total), got.Later, marshalled(whole.Total))
+			}
+			total := got.Total
+			if len(figures) == len(short) && changed {
+				total = *got.GroupsTotal
+			} else if got.GroupsTotal != nil {
+				t.Errorf("changed %v: the groups come to %+v", changed, got.GroupsTotal)
+			}
+			checkGroups(t, total, got.Groups)
+		}
+	}
+	check(false)
+	s.post(one{n: 1000, at: noon, history: histories.Examples()[5].History}) // never came back
+	check(true)
+}
+
 // An incident's attempts are those that were broken in it, by their evidence.
 func TestIncidentSelects(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))

@@ -102,7 +102,8 @@ func ParseTime(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, invalidf("time %q: want 2026-11-23, 2026-11-23T12:00:00Z, or how long ago, as 90m or 2d", s)
 }
 
-func (q *Query) check() error {
+// Check says why a query can't be answered: ErrInvalid.
+func (q *Query) Check() error {
 	switch {
 	case q.Incident != nil && (!q.Since.IsZero() || !q.Until.IsZero()):
 		return invalidf("an incident has its own window: want it, or since and until")

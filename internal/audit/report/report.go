@@ -30,18 +30,24 @@ type Report struct {
 	Prices       []PriceBook `json:"price_books"`
 	Head         Head        `json:"ledger_head"`
 	Groups       []Group     `json:"groups"` // by By
-	ByCause      []Group     `json:"by_cause"`
-	ByModel      []Group     `json:"by_model"`
-	ByTag        []Group     `json:"by_team"`
-	ByHour       []Group     `json:"by_hour"`
-	Auto         Auto        `json:"auto_would_have_saved"`
-	Streams      []Stream    `json:"streams"`
-	Siblings     []Sibling   `json:"cheaper_siblings"`
-	Timeline     Timeline    `json:"timeline"`
+	// GroupsTotal is what Groups come to where that is not Total: of an incident that is
+	// final, in another grouping than those that were stored, if the books have changed.
+	GroupsTotal *Figures  `json:"groups_total,omitempty"`
+	ByCause     []Group   `json:"by_cause"`
+	ByModel     []Group   `json:"by_model"`
+	ByTag       []Group   `json:"by_team"`
+	ByHour      []Group   `json:"by_hour"`
+	Auto        Auto      `json:"auto_would_have_saved"`
+	Streams     []Stream  `json:"streams"`
+	Siblings    []Sibling `json:"cheaper_siblings"`
+	Timeline    Timeline  `json:"timeline"`
 	// Later is, of an incident that is final, what its attempts come to as the books
 	// stand now, where a later correction has made that something else.
 	Later    *Figures `json:"as_the_books_stand_now,omitempty"`
 	Unpriced []Named  `json:"unpriced"` // attempts without a rate, by reason
+	// Summarised is what is in none of the figures, since only the sums of its months
+	// remain; nil: nothing.
+	Summarised *Summarised `json:"summarised,omitempty"`
 }
 
 // Window is which attempts the report is of.
