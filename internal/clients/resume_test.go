@@ -62,7 +62,7 @@ const answerTokens = 60
 // found.
 func TestResumed(t *testing.T) {
 	eachClient(t, func(t *testing.T, c client) {
-		site := newSite(t)
+		site := newSite(t).as(c)
 		for _, m := range mishaps {
 			tried := slices.DeleteFunc(slices.Clone(ways), func(w way) bool { return !m.tried(c, w) })
 			if len(tried) == 0 {
@@ -177,8 +177,8 @@ func (s *site) again(c client, j job, r *relay, p *process, byItself bool) outco
 		p = c.start(s.t, r.url+c.root, j)
 	}
 	second := r.next()
-	if marked := second.retryMark() > "0"; marked != (c.marks && byItself) {
-		s.t.Errorf("the second call has the retry mark %q", second.retryMark())
+	if marked := second.isRepeat(); marked != (c.marks && byItself) {
+		s.t.Errorf("the second call says that it is a repeat: %v", marked)
 	}
 	s.sim.Release()
 	return p.finish()
