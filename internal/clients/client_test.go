@@ -162,7 +162,7 @@ func (c client) start(t *testing.T, base string, j job) *process {
 	for prefix, key := range map[string]string{"OPENAI_": "OPENAI_API_KEY", "ANTHROPIC_": "ANTHROPIC_API_KEY", "GOOGLE_GEMINI_": "GEMINI_API_KEY"} {
 		p.cmd.Env = append(p.cmd.Env, prefix+"BASE_URL="+base, key+"="+j.apiKey)
 	}
-	p.cmd.Env = append(p.cmd.Env, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME="+base, "AWS_ACCESS_KEY_ID="+j.apiKey, "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION="+region)
+	p.cmd.Env = append(p.cmd.Env, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME="+base, "AWS_ACCESS_KEY_ID="+j.apiKey, "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION="+region, "AWS_DEFAULT_REGION="+region)
 	if j.Auto {
 		p.cmd.Env = append(p.cmd.Env, "OPENAI_CUSTOM_HEADERS=Recoup-Resume: auto", "ANTHROPIC_CUSTOM_HEADERS=Recoup-Resume: auto")
 	}
