@@ -27,6 +27,7 @@ type client struct {
 	calls   []string // plain, stream
 	root    string   // what its base URL has behind the gateway's
 	module  string   // whose version the table shows
+	http2   bool     // speaks that without TLS: the relay, which has to read its requests, can't
 
 	// What the SDK does by itself.
 	marks          bool // says that it repeats a call: x-stainless-retry-count, amz-sdk-request

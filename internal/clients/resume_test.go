@@ -28,22 +28,24 @@ type mishap struct {
 	strike func(*site, client, job) outcome
 	// marked: the SDK repeats the call itself and says so, so that the base URL alone is enough.
 	marked func(client) bool
+	// relayed: it needs the relay.
+	relayed bool
 }
 
 func never(client) bool { return false }
 
 var mishaps = []mishap{
-	{"killed in mid-stream", stream, []string{"auto", "key"}, killed, never},
-	{"connection lost before the answer", stream, []string{"base URL alone"}, lost, func(c client) bool { return c.marks && c.repeatsLost }},
-	{"timeout, stream", stream, nil, timedOut, func(c client) bool { return c.marks && c.repeatsTimeout }},
-	{"timeout, whole JSON", plain, nil, timedOut, func(c client) bool { return c.marks && c.repeatsTimeout }},
-	{"killed, whole JSON", plain, nil, killed, never},
+	{"killed in mid-stream", stream, []string{"auto", "key"}, killed, never, false},
+	{"connection lost before the answer", stream, []string{"base URL alone"}, lost, func(c client) bool { return c.marks && c.repeatsLost }, true},
+	{"timeout, stream", stream, nil, timedOut, func(c client) bool { return c.marks && c.repeatsTimeout }, true},
+	{"timeout, whole JSON", plain, nil, timedOut, func(c client) bool { return c.marks && c.repeatsTimeout }, true},
+	{"killed, whole JSON", plain, nil, killed, never, false},
 }
 
 // tried says whether a run tries this. Timeouts take their time with all clients.
 func (m mishap) tried(c client, w way) bool {
 	switch {
-	case !c.makes(m.call):
+	case !c.makes(m.call), m.relayed && c.http2:
 		return false
 	case !short():
 		return true
