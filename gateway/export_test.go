@@ -16,9 +16,6 @@ func PrincipalForTest(secret []byte, token string) streamlog.Hash {
 	return hasher{secret}.principal(&http.Request{Header: http.Header{"Authorization": {"Bearer " + token}}})
 }
 
-// AWSPrincipalForTest is the principal of an access key.
-func AWSPrincipalForTest(secret []byte, id string) streamlog.Hash { return hasher{secret}.signer(id) }
-
 // StreamsForTest is the number of streams that are drained or read.
 func (g *Gateway) StreamsForTest() int {
 	g.mu.Lock()

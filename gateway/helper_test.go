@@ -58,8 +58,6 @@ type site struct {
 	tracing  *metrics.Tracing
 	tags     []string // that are labels
 	keys     *gatewaykeys.Store
-
-	accessKey string // of the test's caller, where its calls are signed for AWS
 }
 
 type option func(*site)
@@ -290,9 +288,6 @@ func (s *site) get(id streamlog.ID) *streamlog.Stream {
 }
 
 func principalOf(s *site) streamlog.Hash {
-	if s.accessKey != "" {
-		return gateway.AWSPrincipalForTest([]byte("0123456789abcdef"), s.accessKey)
-	}
 	return gateway.PrincipalForTest([]byte("0123456789abcdef"), "sk-alice")
 }
 

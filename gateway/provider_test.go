@@ -156,6 +156,7 @@ func TestPathsArriveAsTheyCame(t *testing.T) {
 		"/v1/models/ft:gpt-4o-mini:my-org::abc":  "/tenant/v1/models/ft:gpt-4o-mini:my-org::abc",
 		"/v1/files/a%2Fb?x=%2F&y":                "/tenant/v1/files/a%2Fb?x=%2F&y",
 		"/openai/v1//odd/":                       "/tenant/v1//odd/",
+		"/openai//v1/files":                      "/tenant/v1/files",
 		"/v1/models/gemini-pro:generateContent":  "/tenant/v1/models/gemini-pro:generateContent",
 		"/v1beta/models/x:streamGenerateContent": "/tenant/v1beta/models/x:streamGenerateContent",
 	} {

@@ -113,7 +113,7 @@ func route(providers map[string]Provider, r *http.Request) (Provider, string, er
 	}
 	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if p, ok := providers[first]; ok {
-		return p, "/" + rest, nil
+		return p, "/" + strings.TrimLeft(rest, "/"), nil // some clients put a slash behind a base URL that ends with one
 	}
 	switch {
 	case first == "v1", slices.Contains(geminiVersions, first):

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/recoup-gateway/recoup/gateway"
 	"github.com/recoup-gateway/recoup/internal/clients/gosdk"
 	"github.com/recoup-gateway/recoup/internal/simulator"
 )
@@ -29,8 +28,6 @@ func eachBedrockSDK(t *testing.T, test func(*testing.T, sdk)) {
 		})
 	}
 }
-
-const bedrockAccessKey = gosdk.BedrockAccessKey
 
 // withBearer is an SDK that calls with a Bedrock API key.
 func withBearer(k sdk) sdk {
@@ -160,27 +157,6 @@ func TestBedrockSDKComesBackToItsAnswer(t *testing.T) {
 		}
 		s.expire()
 		s.sameBill()
-	})
-}
-
-// An agent that is killed and started again gets the whole answer, and the provider is asked once: by a key, or where
-// the operator says that equal calls continue each other. It knows of the gateway by the variables of AWS's SDKs.
-func TestAKilledBedrockAgentComesBackToItsAnswer(t *testing.T) {
-	eachBedrockSDK(t, func(t *testing.T, k sdk) {
-		s := newSite(t, deterministic, signing(&received{}), func(s *site) {
-			s.accessKey = bedrockAccessKey
-			p := s.config.Providers["bedrock"]
-			p.Resume = gateway.ResumeAuto
-			s.config.Providers["bedrock"] = p
-		})
-		for _, d := range deaths {
-			t.Run(d.name, func(t *testing.T) {
-				dieAndComeBack(t, s, k, d, job{SDK: k.name, Key: "run-7:" + d.name, Stream: d.stream})
-			})
-			t.Run(d.name+", without a key", func(t *testing.T) {
-				dieAndComeBack(t, s, k, d, job{SDK: k.name, Auto: true, Stream: d.stream})
-			})
-		}
 	})
 }
 

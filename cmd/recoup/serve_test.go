@@ -42,7 +42,7 @@ func TestServe(t *testing.T) {
 	if after, err := os.ReadFile(secret); err != nil || string(after) != string(before) {
 		t.Errorf("the second start changed the secret: %v", err)
 	}
-	if left, _ := filepath.Glob(secret + ".*"); len(left) > 0 {
+	if left, _ := filepath.Glob(secret + ".*"); len(left) != 1 || left[0] != secret+".sum" {
 		t.Errorf("left behind: %v", left)
 	}
 }

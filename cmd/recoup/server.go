@@ -200,8 +200,12 @@ func openLedger(settings *config.Settings, logger *slog.Logger, m *metrics.Metri
 // serve starts to serve l. There is no limit on the time of a response: an
 // answer may take an hour, and the gateway limits each of its writes.
 func (s *server) serve(requests context.Context, l net.Listener, h http.Handler) *http.Server {
+	var speaks http.Protocols
+	speaks.SetHTTP1(true)
+	speaks.SetUnencryptedHTTP2(true) // AWS's SDK for JavaScript speaks nothing else to Bedrock, with TLS or without
 	srv := &http.Server{
 		Handler:           s.handlers.count(h),
+		Protocols:         &speaks,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

@@ -13,13 +13,16 @@ import (
 // that the SDK's users are told to take.
 func (c client) bases() []string {
 	provider := map[string]string{"chat": "openai", "responses": "openai", "messages": "anthropic", "gemini": "gemini"}[c.dialect.name]
+	if c.dialect.signed {
+		return []string{"", "/", "/bedrock", "/bedrock/"}
+	}
 	return []string{"", "/", "/v1", "/v1/", "/" + provider + c.root}
 }
 
 // endpoints are where their calls have to come out at the provider.
 var endpoints = map[string]string{
 	"chat": "/v1/chat/completions", "responses": "/v1/responses", "messages": "/v1/messages",
-	"gemini": ":streamGenerateContent",
+	"gemini": ":streamGenerateContent", "converse": "/converse-stream", "invoke": "/invoke-with-response-stream",
 }
 
 // Whatever base URL that points at the gateway, a call comes to its endpoint.
@@ -49,7 +52,7 @@ func TestOnlyWhatIsOnesOwn(t *testing.T) {
 		if c.driver.gated && short() {
 			t.Skip("in the long form only")
 		}
-		s := newSite(t)
+		s := newSite(t).as(c)
 		script := simulator.Script{Tokens: 20, Seed: 5}
 		s.once(c, s.gateway+c.root, job{Key: "run-7:step-3"}, script)
 		other := s.once(c, s.gateway+c.root, job{Key: "run-7:step-3", apiKey: otherKey}, simulator.Script{Tokens: 20, Seed: 6})

@@ -27,9 +27,10 @@ type client struct {
 	calls   []string // plain, stream
 	root    string   // what its base URL has behind the gateway's
 	module  string   // whose version the table shows
+	http2   bool     // speaks that without TLS: the relay, which has to read its requests, can't
 
 	// What the SDK does by itself.
-	marks          bool // says that it repeats a call: x-stainless-retry-count
+	marks          bool // says that it repeats a call: x-stainless-retry-count, amz-sdk-request
 	repeatsLost    bool // repeats a call whose connection broke before the answer
 	repeatsTimeout bool // repeats one that it timed out
 }
@@ -41,13 +42,21 @@ type dialect struct {
 	name    string
 	model   string
 	prelude int // events that the simulator sends before the first token
+
+	// A signed call has the id of an access key where others have a key. The gateway
+	// signs it anew with a key of its own, so a wrong one is not seen.
+	signed bool
 }
+
+const claudeAtBedrock = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 var (
 	chat      = dialect{name: "chat", model: "gpt-5.5", prelude: 1}
 	responses = dialect{name: "responses", model: "gpt-5.5", prelude: 4}
 	messages  = dialect{name: "messages", model: "claude-opus-4-8", prelude: 3}
 	gemini    = dialect{name: "gemini", model: "gemini-2.5-pro"}
+	converse  = dialect{name: "converse", model: claudeAtBedrock, prelude: 1, signed: true}
+	invoke    = dialect{name: "invoke", model: claudeAtBedrock, prelude: 2, signed: true}
 )
 
 // A driver makes calls with the SDKs of one language, by the protocol of this
@@ -154,6 +163,7 @@ func (c client) start(t *testing.T, base string, j job) *process {
 	for prefix, key := range map[string]string{"OPENAI_": "OPENAI_API_KEY", "ANTHROPIC_": "ANTHROPIC_API_KEY", "GOOGLE_GEMINI_": "GEMINI_API_KEY"} {
 		p.cmd.Env = append(p.cmd.Env, prefix+"BASE_URL="+base, key+"="+j.apiKey)
 	}
+	p.cmd.Env = append(p.cmd.Env, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME="+base, "AWS_ACCESS_KEY_ID="+j.apiKey, "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION="+region, "AWS_DEFAULT_REGION="+region)
 	if j.Auto {
 		p.cmd.Env = append(p.cmd.Env, "OPENAI_CUSTOM_HEADERS=Recoup-Resume: auto", "ANTHROPIC_CUSTOM_HEADERS=Recoup-Resume: auto")
 	}

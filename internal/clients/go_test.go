@@ -25,11 +25,15 @@ var gopher = driver{
 	version: moduleVersion,
 }
 
+const bedrockRuntime = "github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
+
 var goClients = []client{
 	{name: "openai-go/chat", driver: gopher, dialect: chat, calls: both, root: "/v1", module: "github.com/openai/openai-go/v3", marks: true, repeatsLost: true},
 	{name: "openai-go/responses", driver: gopher, dialect: responses, calls: both, root: "/v1", module: "github.com/openai/openai-go/v3", marks: true, repeatsLost: true},
 	{name: "anthropic-go/messages", driver: gopher, dialect: messages, calls: both, module: "github.com/anthropics/anthropic-sdk-go/v2", marks: true, repeatsLost: true, repeatsTimeout: true},
 	{name: "genai-go/generateContent", driver: gopher, dialect: gemini, calls: both, module: "google.golang.org/genai"},
+	{name: "bedrock-go/converse", driver: gopher, dialect: converse, calls: both, module: bedrockRuntime, marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "bedrock-go/invoke", driver: gopher, dialect: invoke, calls: both, module: bedrockRuntime, marks: true, repeatsLost: true, repeatsTimeout: true},
 }
 
 var asks = map[string]gosdk.Ask{
@@ -37,6 +41,8 @@ var asks = map[string]gosdk.Ask{
 	"openai-go/responses":      gosdk.Responses,
 	"anthropic-go/messages":    gosdk.Messages,
 	"genai-go/generateContent": gosdk.GenerateContent,
+	"bedrock-go/converse":      gosdk.Converse,
+	"bedrock-go/invoke":        gosdk.Invoke,
 }
 
 // drive does a job.

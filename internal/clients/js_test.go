@@ -33,4 +33,5 @@ var jsClients = []client{
 	{name: "ai-sdk/anthropic", driver: node, dialect: messages, calls: both, root: "/v1", module: "@ai-sdk/anthropic", repeatsLost: true},
 	{name: "langchain-js/openai", driver: node, dialect: chat, calls: both, root: "/v1", module: "@langchain/openai", repeatsLost: true, repeatsTimeout: true},
 	{name: "genai-js/generateContent", driver: node, dialect: gemini, calls: both, module: "@google/genai"},
+	{name: "bedrock-js/converse", driver: node, dialect: converse, calls: both, module: "@aws-sdk/client-bedrock-runtime", http2: true},
 }

@@ -43,6 +43,8 @@ var pythonClients = []client{
 	{name: "litellm/anthropic.async", driver: python, dialect: messages, calls: both, module: "litellm"},
 	{name: "genai-python/generate_content", driver: python, dialect: gemini, calls: both, module: "google-genai"},
 	{name: "genai-python/generate_content.async", driver: python, dialect: gemini, calls: both, module: "google-genai", repeatsLost: true},
+	{name: "boto3/converse", driver: python, dialect: converse, calls: both, module: "boto3", marks: true, repeatsLost: true, repeatsTimeout: true},
+	{name: "boto3/invoke_model", driver: python, dialect: invoke, calls: both, module: "boto3", marks: true, repeatsLost: true, repeatsTimeout: true},
 }
 
 // lender is a process that has all SDKs imported, which takes seconds, and of which

@@ -28,8 +28,12 @@ type arrival struct {
 	client *net.TCPConn
 }
 
-// retryMark is how an SDK of that kind says that it repeats a call.
-func (a arrival) retryMark() string { return a.header.Get("X-Stainless-Retry-Count") }
+// isRepeat reports whether an SDK says that it repeats a call, as OpenAI's and Anthropic's do or
+// as AWS's do.
+func (a arrival) isRepeat() bool {
+	_, attempt, _ := strings.Cut(a.header.Get("Amz-Sdk-Request"), "attempt=")
+	return a.header.Get("X-Stainless-Retry-Count") > "0" || attempt > "1;"
+}
 
 // reset breaks the connection so that the client sees it at once.
 func (a arrival) reset(t *testing.T) {

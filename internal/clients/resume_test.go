@@ -28,22 +28,24 @@ type mishap struct {
 	strike func(*site, client, job) outcome
 	// marked: the SDK repeats the call itself and says so, so that the base URL alone is enough.
 	marked func(client) bool
+	// relayed: it needs the relay.
+	relayed bool
 }
 
 func never(client) bool { return false }
 
 var mishaps = []mishap{
-	{"killed in mid-stream", stream, []string{"auto", "key"}, killed, never},
-	{"connection lost before the answer", stream, []string{"base URL alone"}, lost, func(c client) bool { return c.marks && c.repeatsLost }},
-	{"timeout, stream", stream, nil, timedOut, func(c client) bool { return c.marks && c.repeatsTimeout }},
-	{"timeout, whole JSON", plain, nil, timedOut, func(c client) bool { return c.marks && c.repeatsTimeout }},
-	{"killed, whole JSON", plain, nil, killed, never},
+	{"killed in mid-stream", stream, []string{"auto", "key"}, killed, never, false},
+	{"connection lost before the answer", stream, []string{"base URL alone"}, lost, func(c client) bool { return c.marks && c.repeatsLost }, true},
+	{"timeout, stream", stream, nil, timedOut, func(c client) bool { return c.marks && c.repeatsTimeout }, true},
+	{"timeout, whole JSON", plain, nil, timedOut, func(c client) bool { return c.marks && c.repeatsTimeout }, true},
+	{"killed, whole JSON", plain, nil, killed, never, false},
 }
 
 // tried says whether a run tries this. Timeouts take their time with all clients.
 func (m mishap) tried(c client, w way) bool {
 	switch {
-	case !c.makes(m.call):
+	case !c.makes(m.call), m.relayed && c.http2:
 		return false
 	case !short():
 		return true
@@ -62,7 +64,7 @@ const answerTokens = 60
 // found.
 func TestResumed(t *testing.T) {
 	eachClient(t, func(t *testing.T, c client) {
-		site := newSite(t)
+		site := newSite(t).as(c)
 		for _, m := range mishaps {
 			tried := slices.DeleteFunc(slices.Clone(ways), func(w way) bool { return !m.tried(c, w) })
 			if len(tried) == 0 {
@@ -177,8 +179,8 @@ func (s *site) again(c client, j job, r *relay, p *process, byItself bool) outco
 		p = c.start(s.t, r.url+c.root, j)
 	}
 	second := r.next()
-	if marked := second.retryMark() > "0"; marked != (c.marks && byItself) {
-		s.t.Errorf("the second call has the retry mark %q", second.retryMark())
+	if marked := second.isRepeat(); marked != (c.marks && byItself) {
+		s.t.Errorf("the second call says that it is a repeat: %v", marked)
 	}
 	s.sim.Release()
 	return p.finish()

@@ -43,12 +43,22 @@ type site struct {
 	sim      *simulator.Simulator
 	provider string // URLs
 	gateway  string
+	caller   string // Authorization of who asks the gateway's own API
 }
+
+// What calls to Bedrock are signed for, and by which access key the gateway does it.
+const (
+	region     = "us-east-1"
+	gatewayKey = "AKIAOFGATEWAY"
+)
+
+// bedrockConfig is a gateway's configuration where it signs.
+const bedrockConfig = `{"providers": {"bedrock": {"base_url": %q, "dialect": "bedrock", "on_cancel": "billed_in_full", "aws_credentials": true, "region": %q}}}`
 
 // newSite starts both. They end with the test.
 func newSite(t *testing.T, flags ...string) *site {
 	t.Helper()
-	s := &site{t: t, sim: simulator.New(simulator.Options{Deterministic: true, Keys: []string{apiKey, otherKey}})}
+	s := &site{t: t, sim: simulator.New(simulator.Options{Deterministic: true, Keys: []string{apiKey, otherKey, gatewayKey}}), caller: "Bearer " + apiKey}
 	srv, err := s.sim.Start("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +71,15 @@ func newSite(t *testing.T, flags ...string) *site {
 	s.provider = srv.URL
 	s.gateway = s.startGateway(flags)
 	return s
+}
+
+// as is the site as a client sees it.
+func (s *site) as(c client) *site {
+	mine := *s
+	if c.dialect.signed {
+		mine.caller = "AWS4-HMAC-SHA256 Credential=" + apiKey + "/20261129/" + region + "/bedrock/aws4_request, SignedHeaders=host, Signature=00"
+	}
+	return &mine
 }
 
 // in is the site in a part of its test.
@@ -77,12 +96,16 @@ func (s *site) startGateway(flags []string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	args := append([]string{"serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--data-dir=" + s.t.TempDir(), "--log-format=json", "--min-free=0"}, flags...)
+	config := filepath.Join(s.t.TempDir(), "recoup.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, bedrockConfig, s.provider, region), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	args := append([]string{"serve", "--config=" + config, "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--data-dir=" + s.t.TempDir(), "--log-format=json", "--min-free=0"}, flags...)
 	for _, name := range []string{"openai", "anthropic", "gemini"} {
 		args = append(args, "--provider="+name+"="+s.provider)
 	}
 	cmd := exec.Command(program, args...)
-	cmd.Env = []string{}
+	cmd.Env = []string{"AWS_ACCESS_KEY_ID=" + gatewayKey, "AWS_SECRET_ACCESS_KEY=secret"}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -145,7 +168,7 @@ func (s *site) ask(method, path string, into any) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+apiKey)
+	req.Header.Set("Authorization", s.caller)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		s.t.Fatal(err)

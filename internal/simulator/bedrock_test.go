@@ -103,3 +103,24 @@ func TestBedrockFaults(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
+
+// A signature says by which access key it is made, and that has to be one of the keys.
+func TestAccessKeysAreKeys(t *testing.T) {
+	p := start(t, simulator.Options{Keys: []string{"AKIAKNOWN"}})
+	for authorization, want := range map[string]string{
+		"AWS4-HMAC-SHA256 Credential=AKIAKNOWN/20261129/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=00": "",
+		"Bearer AKIAKNOWN": "",
+		"AWS4-HMAC-SHA256 Credential=AKIAOTHER/20261129/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=00": "UnrecognizedClientException",
+		"": "MissingAuthenticationTokenException",
+	} {
+		r := p.request(ctx(t), claudePath+"converse", novaBody)
+		r.Header.Del("Authorization")
+		if authorization != "" {
+			r.Header.Set("Authorization", authorization)
+		}
+		resp := p.open(r)
+		if got := resp.Header.Get("X-Amzn-Errortype"); got != want || (want == "") != (resp.StatusCode == http.StatusOK) {
+			t.Errorf("%q: %d, %q", authorization, resp.StatusCode, got)
+		}
+	}
+}

@@ -27,7 +27,7 @@
 //     [Simulator.WaitIdle] returns.
 //   - No goroutine outlives [Server.Close], whatever a script is waiting for.
 //
-// What it does not do: TLS, HTTP/2, WebSockets, other dialects (a [Replay]
+// What it does not do: TLS, WebSockets, other dialects (a [Replay]
 // of a recording answers on any path), stored responses (what a call in the
 // background generates is billed, and can't be fetched), tool execution, or
 // checking that a request makes sense beyond being a JSON object.

@@ -68,17 +68,23 @@ func (x *exchange) authenticate() End {
 		return x.reject(http.StatusForbidden, ErrorBody{})
 	case key == "":
 		return x.reject(http.StatusUnauthorized, ErrorBody{Message: "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."})
-	case len(x.sim.opts.Keys) > 0 && !slices.Contains(x.sim.opts.Keys, key):
-		return x.reject(http.StatusUnauthorized, ErrorBody{})
+	case len(x.sim.opts.Keys) == 0 || slices.Contains(x.sim.opts.Keys, key):
+		return ""
+	case x.dialect == amazon:
+		return x.reject(http.StatusForbidden, ErrorBody{Type: "UnrecognizedClientException", Message: "The security token included in the request is invalid."})
 	}
-	return ""
+	return x.reject(http.StatusUnauthorized, ErrorBody{})
 }
 
-// bearer is the token of an Authorization header; another scheme (SigV4) is
-// taken whole.
+// bearer is the credential of an Authorization header: the token, or the id of the access key of an AWS signature,
+// which isn't checked. Another scheme is taken whole.
 func bearer(v string) string {
 	if len(v) >= 7 && strings.EqualFold(v[:7], "Bearer ") {
 		return strings.TrimSpace(v[7:])
+	}
+	if _, scope, ok := strings.Cut(v, "Credential="); ok && strings.HasPrefix(v, "AWS4-") {
+		id, _, _ := strings.Cut(scope, "/")
+		return id
 	}
 	return v
 }

@@ -42,7 +42,11 @@ func (s *Simulator) Serve(ln net.Listener) *Server {
 		cancel: cancel,
 		served: make(chan struct{}),
 	}
+	var speaks http.Protocols
+	speaks.SetHTTP1(true)
+	speaks.SetUnencryptedHTTP2(true) // as AWS's SDK for JavaScript does
 	srv.http = &http.Server{
+		Protocols:   &speaks,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnState:   srv.track,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -24,13 +24,12 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// BedrockAccessKey signs the calls to Bedrock that have a Base.
-const BedrockAccessKey = "AKIAOFCLIENT"
+// callersAccessKey signs the calls to Bedrock that have a Base.
+const callersAccessKey = "AKIAOFCLIENT"
 
 const bedrockModel = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
-// bedrockClient makes a client as the environment says, or for a base URL. A header is added as a user does it: to
-// the requests of the HTTP client.
+// bedrockClient makes a client as the environment says, or for a base URL.
 func bedrockClient(ctx context.Context, call Call) (*bedrockruntime.Client, error) {
 	var options []func(*config.LoadOptions) error
 	if call.Base != "" {
@@ -46,31 +45,44 @@ func bedrockClient(ctx context.Context, call Call) (*bedrockruntime.Client, erro
 		if call.Client != nil {
 			transport = call.Client.Transport
 		}
-		o.HTTPClient = &http.Client{Transport: sendsWhole{transport}}
-		switch {
-		case call.Base == "":
-		case call.Bearer:
-			// It sends no key without TLS, which here ends before the gateway.
-			o.BaseEndpoint = aws.String(strings.Replace(call.Base, "http:", "https:", 1))
-			o.HTTPClient = &http.Client{Transport: sendsWhole{untransported{transport}}}
-			o.BearerAuthTokenProvider = bearer.StaticTokenProvider{Token: bearer.Token{Value: callersKey}}
-			o.AuthSchemePreference = []string{"httpBearerAuth"}
-		default:
-			o.Credentials = credentials.NewStaticCredentialsProvider(BedrockAccessKey, "secret", "")
+		transport = sendsWhole{transport}
+		if call.Base != "" {
+			callsBase(o, call)
+			transport = untransported{transport}
 		}
-		o.Retryer = awsretry.NewStandard(func(r *awsretry.StandardOptions) {
-			r.Backoff = awsretry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return time.Millisecond, nil })
-			if call.Retries != nil {
-				r.MaxAttempts = 1 + *call.Retries
-			}
-		})
-		if call.Key != "" {
-			o.APIOptions = append(o.APIOptions, smithyhttp.AddHeaderValue("Idempotency-Key", call.Key))
+		o.HTTPClient = &http.Client{Transport: transport, Timeout: call.Timeout}
+		if call.Retries != nil {
+			o.RetryMaxAttempts = 1 + *call.Retries
+		}
+		if call.Auto {
+			o.APIOptions = append(o.APIOptions, smithyhttp.AddHeaderValue("Recoup-Resume", "auto"))
 		}
 	}), nil
 }
 
-// untransported takes TLS off, as a load balancer in front of the gateway does.
+// keyed gives a call its key.
+func (c Call) keyed(o *bedrockruntime.Options) {
+	if c.Key != "" {
+		o.APIOptions = append(o.APIOptions, smithyhttp.AddHeaderValue("Idempotency-Key", c.Key))
+	}
+}
+
+// callsBase gives a call that has a Base its credentials, and lets it be repeated at once.
+func callsBase(o *bedrockruntime.Options, call Call) {
+	if call.Bearer {
+		// It sends no key without TLS, which here ends before the gateway.
+		o.BaseEndpoint = aws.String(strings.Replace(call.Base, "http:", "https:", 1))
+		o.BearerAuthTokenProvider = bearer.StaticTokenProvider{Token: bearer.Token{Value: callersKey}}
+		o.AuthSchemePreference = []string{"httpBearerAuth"}
+	} else {
+		o.Credentials = credentials.NewStaticCredentialsProvider(callersAccessKey, "secret", "")
+	}
+	o.Retryer = awsretry.NewStandard(func(r *awsretry.StandardOptions) {
+		r.Backoff = awsretry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return time.Millisecond, nil })
+	})
+}
+
+// untransported takes TLS off where there is any, as a load balancer in front of the gateway does.
 type untransported struct{ next http.RoundTripper }
 
 func (u untransported) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -101,15 +113,22 @@ func Converse(ctx context.Context, call Call) (a Answer) {
 	}
 	messages := []types.Message{{Role: types.ConversationRoleUser, Content: []types.ContentBlock{&types.ContentBlockMemberText{Value: call.prompt()}}}}
 	model := aws.String(call.model(bedrockModel))
+	var tools *types.ToolConfiguration
+	if call.Tools {
+		tools = &types.ToolConfiguration{Tools: []types.Tool{&types.ToolMemberToolSpec{Value: types.ToolSpecification{
+			Name: aws.String(toolName), Description: aws.String(toolDescription),
+			InputSchema: &types.ToolInputSchemaMemberJson{Value: document.NewLazyDocument(toolSchema())},
+		}}}}
+	}
 	if !call.Stream {
-		out, err := client.Converse(ctx, &bedrockruntime.ConverseInput{ModelId: model, Messages: messages})
+		out, err := client.Converse(ctx, &bedrockruntime.ConverseInput{ModelId: model, Messages: messages, ToolConfig: tools}, call.keyed)
 		if err != nil {
 			return Answer{Fault: bedrockFault(err)}
 		}
 		a.addConverse(out)
 		return a
 	}
-	out, err := client.ConverseStream(ctx, &bedrockruntime.ConverseStreamInput{ModelId: model, Messages: messages})
+	out, err := client.ConverseStream(ctx, &bedrockruntime.ConverseStreamInput{ModelId: model, Messages: messages, ToolConfig: tools}, call.keyed)
 	if err != nil {
 		return Answer{Fault: bedrockFault(err)}
 	}
@@ -117,9 +136,7 @@ func Converse(ctx context.Context, call Call) (a Answer) {
 	for event := range stream.Events() {
 		text := a.Text
 		a.addConverseEvent(event)
-		if call.Delta != nil && a.Text != text {
-			call.Delta(strings.TrimPrefix(a.Text, text))
-		}
+		call.piece(strings.TrimPrefix(a.Text, text))
 	}
 	a.endStream(errors.Join(stream.Err(), stream.Close()))
 	return a
@@ -141,7 +158,7 @@ func (a *Answer) keep(v any) {
 
 func (a *Answer) addConverse(out *bedrockruntime.ConverseOutput) {
 	a.keep(out.Output)
-	a.Finish = string(out.StopReason)
+	a.Finish, a.Complete = string(out.StopReason), out.StopReason != ""
 	a.addTokens(out.Usage)
 	message, ok := out.Output.(*types.ConverseOutputMemberMessage)
 	if !ok {
@@ -190,102 +207,10 @@ func (a *Answer) addConverseEvent(event types.ConverseStreamOutput) {
 			a.Tools[len(a.Tools)-1].Arguments += *d.Value.Input
 		}
 	case *types.ConverseStreamOutputMemberMessageStop:
-		a.Finish = string(e.Value.StopReason)
+		a.Finish, a.Complete = string(e.Value.StopReason), true
 	case *types.ConverseStreamOutputMemberMetadata:
 		a.addTokens(e.Value.Usage)
 	}
-}
-
-// claudeEvent is an event, or a message, of Anthropic's as far as the tests look.
-type claudeEvent struct {
-	Type    string
-	Content []claudeBlock
-	Block   claudeBlock `json:"content_block"`
-	Delta   struct {
-		Text, PartialJSON string
-		Partial           string `json:"partial_json"`
-		Stop              string `json:"stop_reason"`
-	}
-	Stop    string `json:"stop_reason"`
-	Usage   *claudeUsage
-	Message struct{ Usage *claudeUsage }
-}
-
-type claudeBlock struct {
-	Type, Text, ID, Name string
-	Input                json.RawMessage
-}
-
-type claudeUsage struct {
-	Input      int `json:"input_tokens"`
-	CacheRead  int `json:"cache_read_input_tokens"`
-	CacheWrite int `json:"cache_creation_input_tokens"`
-	Output     int `json:"output_tokens"`
-}
-
-func (a *Answer) addClaude(raw []byte) {
-	a.Objects = append(a.Objects, string(raw))
-	var e claudeEvent
-	if err := json.Unmarshal(raw, &e); err != nil {
-		a.Fault = Fault{Kind: FaultOther, Message: err.Error()}
-		return
-	}
-	if e.Type == "content_block_start" {
-		e.Block.Input = nil
-		e.Content = append(e.Content, e.Block)
-	}
-	for _, b := range e.Content {
-		a.Text += b.Text
-		if b.Type == "tool_use" {
-			a.Tools, a.Calls = append(a.Tools, Tool{Name: b.Name, Arguments: string(b.Input)}), append(a.Calls, b.ID)
-		}
-	}
-	a.Text += e.Delta.Text
-	if e.Delta.Partial != "" {
-		a.Tools[len(a.Tools)-1].Arguments += e.Delta.Partial
-	}
-	a.Finish += e.Stop + e.Delta.Stop
-	if u := e.Usage; u != nil {
-		a.Input, a.Output = u.Input+u.CacheRead+u.CacheWrite, u.Output
-	}
-}
-
-// Invoke calls a model of Anthropic's at Bedrock in its own form with AWS's SDK.
-func Invoke(ctx context.Context, call Call) (a Answer) {
-	client, err := bedrockClient(ctx, call)
-	if err != nil {
-		return Answer{Fault: bedrockFault(err)}
-	}
-	body, _ := json.Marshal(map[string]any{ // of strings
-		"anthropic_version": "bedrock-2023-05-31", "max_tokens": 4096, "messages": []map[string]string{{"role": "user", "content": call.prompt()}},
-	})
-	if call.Body != "" {
-		body = []byte(call.Body)
-	}
-	if !call.Stream {
-		out, err := client.InvokeModel(ctx, &bedrockruntime.InvokeModelInput{ModelId: aws.String(call.model(bedrockModel)), Body: body, ContentType: aws.String("application/json")})
-		if err != nil {
-			return Answer{Fault: bedrockFault(err)}
-		}
-		a.addClaude(out.Body)
-		return a
-	}
-	out, err := client.InvokeModelWithResponseStream(ctx, &bedrockruntime.InvokeModelWithResponseStreamInput{ModelId: aws.String(call.model(bedrockModel)), Body: body, ContentType: aws.String("application/json")})
-	if err != nil {
-		return Answer{Fault: bedrockFault(err)}
-	}
-	stream := out.GetStream()
-	for event := range stream.Events() {
-		text := a.Text
-		if chunk, ok := event.(*types.ResponseStreamMemberChunk); ok {
-			a.addClaude(chunk.Value.Bytes)
-		}
-		if call.Delta != nil && a.Text != text {
-			call.Delta(strings.TrimPrefix(a.Text, text))
-		}
-	}
-	a.endStream(errors.Join(stream.Err(), stream.Close()))
-	return a
 }
 
 func bedrockFault(err error) Fault {

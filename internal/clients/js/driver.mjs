@@ -8,6 +8,7 @@ const modules = {
   'ai-sdk': './ai.mjs',
   'langchain-js': './langchain.mjs',
   'genai-js': './genai.mjs',
+  'bedrock-js': './bedrock.mjs',
 };
 
 const job = JSON.parse(process.env.RECOUP_CLIENT_JOB);

@@ -9,6 +9,7 @@ from job import Aborted, Job, say, say_error
 # Each module has CLIENTS: a function for each way to use its SDK.
 MODULES = {
     "anthropic-python": "use_anthropic",
+    "boto3": "use_boto3",
     "genai-python": "use_genai",
     "langchain-python": "use_langchain",
     "litellm": "use_litellm",

@@ -112,6 +112,8 @@ def say_error(e: BaseException) -> None:
     """What an application can see of an exception, whichever SDK raised it. The body of a
     response is looked into where the SDK doesn't do it itself."""
     body = getattr(e, "body", None) or getattr(e, "details", None)
+    if isinstance(response := getattr(e, "response", None), dict):  # botocore's
+        body = {"type": response["Error"]["Code"]}
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         body = body["error"]
     if not isinstance(body, dict):
