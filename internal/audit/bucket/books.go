@@ -187,8 +187,12 @@ func (b *booked) estimates(row *ledger.Row, e *settle.Evidence) {
 			b.maybe++
 		}
 	}
+	output := e.Output
+	if stops(row, e) {
+		output.High = min(output.High, output.Point+max(tailLeast, output.Point/tailShare))
+	}
 	if bill.OutputBasis.Estimated() {
-		b.out.widen(e.Output, bill.Output.Tokens)
+		b.out.widen(output, bill.Output.Tokens)
 	}
 	if bounds := e.Bounds(); bounds != nil {
 		point := pricing.Sum{}.Add(bill.Output.Amount)
@@ -207,6 +211,19 @@ func (b *booked) estimates(row *ledger.Row, e *settle.Evidence) {
 	case books.BilledInFull:
 		b.full++
 	}
+}
+
+// A provider that stops when it is cut bills a little of what it had not sent yet: at
+// most so many tokens, or such a share of what came.
+const (
+	tailLeast = 64
+	tailShare = 4
+)
+
+// stops says if a cut attempt, by its on_cancel, is billed about as far as it came. Of a
+// model that can hide its reasoning nobody knows how far that was.
+func stops(row *ledger.Row, e *settle.Evidence) bool {
+	return cut(e) && e.History.OnCancel == books.BillingStops && e.History.Hidden == 0 && token.NeverHides(cmp.Or(row.AskedModel, row.Model))
 }
 
 func (r *room) widen(e token.Range, point int64) {

@@ -124,13 +124,13 @@ func (r *Reading) page(kind Kind, more bool, next string) {
 }
 
 // bucket notes that a bucket is there. It may come from one file only: two exports of
-// the same time would be added up.
+// the same time would be added up. One without rows may be of either kind.
 func (r *Reading) bucket(kind Kind, from, to time.Time) error {
 	if !r.Since.IsZero() && from.Before(r.Since) || !r.Until.IsZero() && to.After(r.Until) {
 		return nil
 	}
 	key := bucketKey{kind, from.Unix()}
-	if first, ok := r.buckets[key]; ok && first != r.file {
+	if first, ok := r.buckets[key]; ok && kind != "" && first != r.file {
 		return fmt.Errorf("the bucket of %s is also in %s: give one report of a time", from.Format(time.RFC3339), first)
 	}
 	if r.buckets[key] = r.file; len(r.buckets) > maxBuckets {
