@@ -76,7 +76,7 @@ func TestReportsOfAnOrganization(t *testing.T) {
 	if int(output) != want || buckets != 3 || sim.Calls() != 3 {
 		t.Errorf("%v tokens in %d buckets, want %d; %d calls", output, buckets, want, sim.Calls())
 	}
-	if got := strings.Join(cents, " "); got != "50.0 50.0 50.0 50.0 50.0 50.0" {
+	if got := strings.Join(cents, " "); got != strings.TrimSpace(strings.Repeat("50.00 ", 6)) {
 		t.Errorf("cents: %s", got)
 	}
 	if status, answer := send(http.MethodGet, "/v1/organization/costs?bucket_width=1y&start_time=0&end_time=1", ""); status != http.StatusBadRequest {
