@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 
+	"github.com/recoup-gateway/recoup/internal/audit/bucket"
 	"github.com/recoup-gateway/recoup/internal/export"
 	"github.com/recoup-gateway/recoup/internal/reprice"
 )
@@ -17,6 +18,7 @@ func (s *server) api(rest http.Handler) http.Handler {
 		_ = writePricesJSON(w, book.Version(), book.Rows("")) // the client may have left
 	})
 	mux.Handle("POST /api/v1/prices/reprice", reprice.Handler(s.ledger, s.gateway.Prices, s.logger))
+	mux.Handle("POST /api/v1/reconcile/statement", bucket.Handler(s.ledger, s.gateway.Prices, s.logger))
 	mux.Handle("GET /api/v1/export", export.Handler(s.ledger, s.logger))
 	mux.Handle("/", rest)
 	return mux

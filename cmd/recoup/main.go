@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,6 +40,8 @@ type program struct {
 	stdout, stderr io.Writer
 	signals        <-chan os.Signal // for serve; nil: those that the process gets
 
+	now func() time.Time // nil: time.Now
+
 	unbooked bool // keep no books: for a measurement of what they cost
 
 	began bool // the arguments were understood
@@ -52,6 +55,13 @@ func (p *program) getenv(name string) string {
 		}
 	}
 	return ""
+}
+
+func (p *program) clock() time.Time {
+	if p.now != nil {
+		return p.now()
+	}
+	return time.Now()
 }
 
 // run returns the exit code.
@@ -100,6 +110,7 @@ func (p *program) rootCommand() *cobra.Command {
 		p.streamsCommand(),
 		p.keysCommand(),
 		p.auditCommand(),
+		p.reconcileCommand(),
 		p.incidentCommand(),
 		p.doctorCommand(),
 		p.verifyCommand(),

@@ -9,7 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/recoup-gateway/recoup/internal/audit/vendor"
 	"github.com/recoup-gateway/recoup/internal/simulator"
+	"github.com/recoup-gateway/recoup/internal/token"
+	"github.com/recoup-gateway/recoup/pricing"
 )
 
 func newSimulateCommand() *cobra.Command {
@@ -25,7 +28,8 @@ func newSimulateCommand() *cobra.Command {
 		Long: `Run a simulated provider, to try the gateway without a key, until SIGTERM or SIGINT.
 
 It speaks OpenAI Chat Completions, Anthropic Messages and Gemini, streamed and not, and
-takes any key. Its own bill is at /simulator/bill.`,
+takes any key. Its own bill is at /simulator/bill, and where OpenAI and Anthropic have the
+reports of usage and costs, so that recoup reconcile can be tried.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := untilSignal(c.Context())
@@ -33,7 +37,7 @@ takes any key. Its own bill is at /simulator/bill.`,
 			if tokens < 1 || interval < 0 || keep < 0 {
 				return errors.New("simulate: --tokens must be at least 1, and --interval and --keep not negative")
 			}
-			sim := simulator.New(simulator.Options{Keep: keep, Default: simulator.Script{Tokens: tokens, Interval: interval}})
+			sim := simulator.New(simulator.Options{Keep: keep, Price: listPrice, Default: simulator.Script{Tokens: tokens, Interval: interval}})
 			srv, err := sim.Start(listen)
 			if errors.Is(err, syscall.EADDRINUSE) {
 				return fmt.Errorf("simulate: %s is already in use: stop what listens there, or choose another address (--listen)", listen)
@@ -53,6 +57,21 @@ takes any key. Its own bill is at /simulator/bill.`,
 	c.Flags().DurationVar(&interval, "interval", 50*time.Millisecond, "`time` between two tokens; 0s: as fast as they are read")
 	c.Flags().IntVar(&keep, "keep", 0, "`number` of requests that the bill has, the newest; 0: all, in memory that grows with each")
 	return c
+}
+
+// listPrice is what tokens cost by the price book, in decimal dollars; "0" where it has no price.
+func listPrice(r *simulator.Reported, kind string, tokens int) string {
+	provider := vendor.OpenAI
+	if r.Anthropic {
+		provider = vendor.Anthropic
+	}
+	rates, _ := pricing.Embedded().Rates(pricing.Query{Provider: provider, Model: r.Model, At: r.At})
+	rate, _ := rates.Of(token.Kind(kind))
+	amount, err := rate.Times(int64(tokens))
+	if err != nil {
+		return "0"
+	}
+	return amount.String()
 }
 
 func howToSimulate(w io.Writer, url string) error {

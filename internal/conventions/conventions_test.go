@@ -143,6 +143,8 @@ var rules = []rule{
 	{importer: "internal/audit/report", only: []string{"internal/books", "internal/ledger", "internal/settle", "internal/token", "pricing"}, why: "it only reads the books"},
 	{importer: "internal/audit/incident", only: []string{"internal/audit/report", "internal/ledger", "pricing"}, why: "it reads the books, and asks the ledger to post"},
 	{importer: "internal/audit/render", only: []string{"internal/audit/report", "pricing"}, why: "it shows a report, whoever made it"},
+	{importer: "internal/audit/vendor", only: []string{"internal/token", "pricing"}, why: "it reads reports, and knows no books"},
+	{importer: "internal/audit/bucket", only: []string{"internal/audit/vendor", "internal/books", "internal/ledger", "internal/settle", "internal/token", "pricing"}, why: "it reads, and asks the ledger to post"},
 	{imported: "internal/audit/...", by: []string{"cmd/...", "internal/audit/..."}, why: "nothing that runs a call depends on reports"},
 	{importer: "internal/export", only: []string{"internal/ledger", "internal/settle", "internal/token", "pricing"}, why: "it reads"},
 	{imported: "internal/export", by: []string{"cmd/..."}, why: "nothing that runs a call depends on reports"},

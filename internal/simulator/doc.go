@@ -35,5 +35,8 @@
 // Beside the API, a process that is not ours can reach it at GET
 // /simulator/bill, POST /simulator/next (a JSON array of scripts), POST
 // /simulator/release, POST /simulator/reset and GET /simulator/readyz, which says
-// that it is there. These need no credential and make no entry.
+// that it is there. These need no credential and make no entry. Nor do the reports of
+// usage and costs of an organization's admin API, OpenAI's and Anthropic's, which want
+// a key: GET /v1/organization/usage/completions and /v1/organization/costs, GET
+// /v1/organizations/usage_report/messages and /v1/organizations/cost_report.
 package simulator

@@ -113,6 +113,10 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		s.control(w, r)
 		return
 	}
+	if _, ok := organizationPaths[r.URL.Path]; ok {
+		s.organize(w, r)
+		return
+	}
 	s.update(func() { s.inFlight++ })
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
 	x := s.arrive(w, r, body)

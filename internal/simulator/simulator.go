@@ -22,6 +22,13 @@ type Options struct {
 	// the request gets: a bill that is wrong on purpose, for who checks bills. It
 	// is called from handlers, possibly at once.
 	BillExtraOn func(*http.Request) int
+
+	// Price is what tokens of a kind cost ("input", "cache_read", "cache_write_5m",
+	// "cache_write_1h", "output"), in decimal dollars, for the report of costs; nil:
+	// there are none. Report may change what the reports say. Both are called from
+	// handlers, possibly at once.
+	Price  func(r *Reported, kind string, tokens int) string
+	Report func([]Reported) []Reported
 }
 
 // Simulator is one provider. Its methods may be called from any goroutine.

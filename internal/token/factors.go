@@ -175,7 +175,7 @@ func (f *Factors) Hidden(model string, d time.Duration, limit int64) Range {
 	if limit <= 0 {
 		limit = outputLimit
 	}
-	if neverHides(model) {
+	if NeverHides(model) {
 		return Range{}
 	}
 	_, _, hidden := f.known(model, "")

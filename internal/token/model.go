@@ -15,8 +15,8 @@ func CountedExactly(model string) bool {
 	return false
 }
 
-// neverHides says if the model is known to have no hidden output.
-func neverHides(model string) bool {
+// NeverHides says if the model is known to have no hidden output.
+func NeverHides(model string) bool {
 	model = bare(model)
 	for _, family := range []string{"gpt-3.5", "gpt-4", "chatgpt-4o"} { // gpt-4o, gpt-4.1, gpt-4.5, too
 		if strings.HasPrefix(model, family) {

@@ -1,0 +1,135 @@
+package vendor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Source is a vendor's admin API.
+type Source struct {
+	Vendor  string
+	BaseURL string // empty: the vendor's own
+	Key     string // the admin key, which goes nowhere else
+	Client  *http.Client
+}
+
+// report is one of the two that a vendor has.
+type report struct {
+	kind Kind
+	path string
+	by   []string
+	page int // buckets of a page
+}
+
+var reports = map[string][]report{
+	OpenAI: {
+		{Usage, "/v1/organization/usage/completions", []string{"project_id", "api_key_id", "model", "batch", "service_tier"}, 31},
+		{Cost, "/v1/organization/costs", []string{"project_id", "api_key_id", "line_item"}, 180},
+	},
+	Anthropic: {
+		{Usage, "/v1/organizations/usage_report/messages", []string{"workspace_id", "api_key_id", "model", "service_tier", "context_window"}, 31},
+		{Cost, "/v1/organizations/cost_report", []string{"workspace_id", "description"}, 31},
+	},
+}
+
+var homes = map[string]string{OpenAI: "https://api.openai.com", Anthropic: "https://api.anthropic.com"}
+
+// maxPages is more than any time that is compared at once has.
+const maxPages = 1000
+
+// maxPage bounds one page, in bytes.
+const maxPage = 256 << 20
+
+// Fetch reads a vendor's reports of the time from r.Since on, before r.Until, by days.
+func (r *Reading) Fetch(ctx context.Context, s Source) error {
+	home, ok := homes[s.Vendor]
+	if !ok {
+		return fmt.Errorf("provider %q has no admin API that is known: openai and anthropic have", s.Vendor)
+	}
+	if s.BaseURL == "" {
+		s.BaseURL = home
+	}
+	for _, one := range reports[s.Vendor] {
+		if one.kind == Cost && s.Vendor == Anthropic && len(r.APIKeys) > 0 {
+			continue // which has no keys
+		}
+		if err := r.fetch(ctx, &s, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reading) fetch(ctx context.Context, s *Source, one report) error {
+	next := ""
+	for n := 1; n <= maxPages; n++ {
+		name := fmt.Sprintf("%s of %s, page %d", one.kind, s.Vendor, n)
+		body, err := s.get(ctx, one.path, r.query(s.Vendor, one, next))
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		err = r.File(name, io.LimitReader(body, maxPage))
+		if err = errors.Join(err, body.Close()); err != nil {
+			return err
+		}
+		if r.next == "" {
+			return nil
+		}
+		if r.next == next {
+			return fmt.Errorf("%s: it says that it is followed by itself", name)
+		}
+		next = r.next
+	}
+	return fmt.Errorf("%s of %s: more than %d pages", one.kind, s.Vendor, maxPages)
+}
+
+func (r *Reading) query(vendor string, one report, page string) url.Values {
+	q := url.Values{"bucket_width": {"1d"}, "limit": {strconv.Itoa(one.page)}, "group_by[]": one.by}
+	from, to, format := "start_time", "end_time", func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
+	if vendor == Anthropic {
+		from, to, format = "starting_at", "ending_at", func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	}
+	q.Set(from, format(r.Since))
+	q.Set(to, format(r.Until))
+	if page != "" {
+		q.Set("page", page)
+	}
+	return q
+}
+
+// get asks for a page. The key is sent to the base URL and nowhere else: who calls sees
+// to it that the client follows no redirects.
+func (s *Source) get(ctx context.Context, path string, q url.Values) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(s.BaseURL, "/")+path+"?"+q.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if s.Vendor == Anthropic {
+		req.Header.Set("X-Api-Key", s.Key)
+		req.Header.Set("Anthropic-Version", "2023-06-01")
+	} else {
+		req.Header.Set("Authorization", "Bearer "+s.Key)
+	}
+	resp, err := s.Client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Error struct{ Message string }
+	}
+	_ = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer) // what it says is worth a look, no more
+	message := strings.ReplaceAll(answer.Error.Message, s.Key, "…")
+	return nil, fmt.Errorf("the provider answers with %s: %.200q", resp.Status, message)
+}

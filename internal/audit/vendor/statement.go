@@ -1,0 +1,300 @@
+package vendor
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/recoup-gateway/recoup/internal/token"
+	"github.com/recoup-gateway/recoup/pricing"
+)
+
+// Statement is what a vendor's reports come to, by model, tier and day (UTC).
+type Statement struct {
+	Vendor   string        `json:"vendor"`
+	Provider string        `json:"provider"` // as the gateway names it
+	From     time.Time     `json:"from"`
+	To       time.Time     `json:"to"`
+	Width    time.Duration `json:"bucket_ns"` // the narrowest bucket
+	Usage    []UsageSum    `json:"usage"`
+	Costs    []CostSum     `json:"costs"`
+	HasUsage bool          `json:"has_usage"`
+	HasCosts bool          `json:"has_costs"`
+	AnyTier  bool          `json:"any_tier"`      // the usage doesn't tell tiers apart
+	CostTier bool          `json:"costs_by_tier"` // the costs tell them apart
+	NoWrites bool          `json:"no_cache_writes"`
+
+	Places  []string `json:"places"`        // projects or workspaces, some of those that were compared
+	Keys    []string `json:"api_keys"`      // likewise
+	LeftOut int64    `json:"rows_left_out"` // of other projects, keys or times
+	Rows    int64    `json:"rows"`
+}
+
+// UsageSum is the usage of a model in a day.
+type UsageSum struct {
+	Model    string      `json:"model"`
+	Tier     string      `json:"tier,omitempty"`
+	Day      string      `json:"day"`
+	Tokens   Tokens      `json:"tokens"`
+	Requests token.Count `json:"requests"`
+}
+
+// CostSum is what a model, or something else, cost in a day.
+type CostSum struct {
+	Model string      `json:"model,omitempty"`
+	Item  string      `json:"item,omitempty"` // of what is no model's
+	Tier  string      `json:"tier,omitempty"`
+	Day   string      `json:"day"`
+	USD   pricing.Sum `json:"usd"`
+}
+
+// Selection is what of the reports is compared. Empty: all.
+type Selection struct {
+	Since, Until time.Time
+	Projects     []string // or workspaces
+	APIKeys      []string
+}
+
+// Reading adds reports up.
+type Reading struct {
+	Selection
+	s         Statement
+	usage     map[[3]string]*UsageSum
+	costs     map[[4]string]*CostSum
+	windows   map[Kind]*window
+	pages     map[Kind]*[2]int // all, and those with more to come
+	files     map[[sha256.Size]byte]string
+	buckets   map[bucketKey]string // the file it is from
+	file      string
+	next      string // page, by the last one
+	fragments bool   // a usage row told no requests
+}
+
+type window struct{ from, to time.Time }
+
+type bucketKey struct {
+	kind Kind
+	unix int64
+}
+
+// NewReading returns one that has read nothing.
+func NewReading(s Selection) *Reading {
+	return &Reading{
+		Selection: s, usage: map[[3]string]*UsageSum{}, costs: map[[4]string]*CostSum{}, windows: map[Kind]*window{},
+		pages: map[Kind]*[2]int{}, files: map[[sha256.Size]byte]string{}, buckets: map[bucketKey]string{},
+	}
+}
+
+const (
+	maxSums    = 100_000 // models, tiers and days that are kept
+	maxBuckets = 200_000 // of time: four months of minutes
+	maxNames   = 20
+)
+
+// File reads a report. After an error the reading is of no use.
+func (r *Reading) File(name string, in io.Reader) error {
+	r.file = name
+	digest, err := read(name, in, sink{row: r.row, bucket: r.bucket, page: r.page})
+	if err != nil {
+		return err
+	}
+	if first, again := r.files[digest]; again {
+		return fmt.Errorf("%s: it is the same as %s", name, first)
+	}
+	r.files[digest] = name
+	return nil
+}
+
+func (r *Reading) page(kind Kind, more bool, next string) {
+	if r.next = ""; more {
+		r.next = next
+	}
+	if r.pages[kind] == nil {
+		r.pages[kind] = &[2]int{}
+	}
+	r.pages[kind][0]++
+	if more {
+		r.pages[kind][1]++
+	}
+}
+
+// bucket notes that a bucket is there. It may come from one file only: two exports of
+// the same time would be added up. One without rows may be of either kind.
+func (r *Reading) bucket(kind Kind, from, to time.Time) error {
+	if !r.Since.IsZero() && from.Before(r.Since) || !r.Until.IsZero() && to.After(r.Until) {
+		return nil
+	}
+	key := bucketKey{kind, from.Unix()}
+	if first, ok := r.buckets[key]; ok && kind != "" && first != r.file {
+		return fmt.Errorf("the bucket of %s is also in %s: give one report of a time", from.Format(time.RFC3339), first)
+	}
+	if r.buckets[key] = r.file; len(r.buckets) > maxBuckets {
+		return fmt.Errorf("more than %d buckets of time: give less at once", maxBuckets)
+	}
+	if width := to.Sub(from); r.s.Width == 0 || width < r.s.Width {
+		r.s.Width = width
+	}
+	w := r.windows[kind]
+	if w == nil {
+		w = &window{from, to}
+		r.windows[kind] = w
+	}
+	if from.Before(w.from) {
+		w.from = from
+	}
+	if to.After(w.to) {
+		w.to = to
+	}
+	return nil
+}
+
+func (r *Reading) row(row *Row) error {
+	s := &r.s
+	if s.Vendor == "" {
+		s.Vendor = row.Vendor
+	}
+	if row.Vendor != s.Vendor {
+		return fmt.Errorf("it is of %s, and what was read before of %s: give those of one provider", row.Vendor, s.Vendor)
+	}
+	if row.Start.UTC().Truncate(24*time.Hour) != row.End.UTC().Add(-1).Truncate(24*time.Hour) {
+		return errors.New("the bucket is not within one day (UTC)")
+	}
+	if row.Kind == Cost && row.APIKey == "" && len(r.APIKeys) > 0 {
+		return errors.New("these costs don't tell API keys apart: select a project, or give the usage alone")
+	}
+	s.Rows++
+	if !r.selected(row) {
+		s.LeftOut++
+		return nil
+	}
+	s.Places, s.Keys = note(s.Places, row.Project), note(s.Keys, row.APIKey)
+	if len(r.usage)+len(r.costs) > maxSums {
+		return fmt.Errorf("more than %d models, tiers and days: give less at once", maxSums)
+	}
+	day := row.Start.UTC().Format(time.DateOnly)
+	if row.Kind == Cost {
+		return r.cost(row, day)
+	}
+	s.HasUsage = true
+	s.AnyTier, s.NoWrites = s.AnyTier || row.AnyTier, s.NoWrites || row.NoWrites
+	key := [3]string{row.Model, row.Tier, day}
+	u := r.usage[key]
+	if u == nil {
+		u = &UsageSum{Model: row.Model, Tier: row.Tier, Day: day, Requests: token.Known(0)}
+		r.usage[key] = u
+	}
+	u.Tokens = u.Tokens.Plus(row.Tokens)
+	if u.Tokens.AllInput() > maxQuantity || u.Tokens.Output > maxQuantity {
+		return errors.New("the sum of the tokens is beyond all that can be")
+	}
+	if n, ok := row.Requests.Get(); ok {
+		u.Requests = token.Known(u.Requests.Or(0) + n)
+	} else {
+		r.fragments = true
+	}
+	return nil
+}
+
+func (r *Reading) cost(row *Row, day string) error {
+	r.s.HasCosts, r.s.CostTier = true, r.s.CostTier || !row.AnyTier
+	item := ""
+	if row.Model == "" {
+		item = row.Item
+	}
+	key := [4]string{row.Model, row.Tier, day, item}
+	c := r.costs[key]
+	if c == nil {
+		c = &CostSum{Model: row.Model, Item: item, Tier: row.Tier, Day: day}
+		r.costs[key] = c
+	}
+	c.USD = c.USD.Plus(row.Amount)
+	return nil
+}
+
+func (r *Reading) selected(row *Row) bool {
+	switch {
+	case !r.Since.IsZero() && row.Start.Before(r.Since), !r.Until.IsZero() && row.End.After(r.Until):
+		return false
+	case len(r.Projects) > 0 && !slices.Contains(r.Projects, row.Project):
+		return false
+	}
+	return len(r.APIKeys) == 0 || slices.Contains(r.APIKeys, row.APIKey)
+}
+
+func note(names []string, name string) []string {
+	if name == "" || len(names) >= maxNames || slices.Contains(names, name) {
+		return names
+	}
+	return append(names, name)
+}
+
+// Statement is the sum of all that was read, once that is whole.
+func (r *Reading) Statement(provider string) (*Statement, error) {
+	for kind, n := range r.pages {
+		if n[0] > 0 && n[0] == n[1] {
+			return nil, fmt.Errorf("the pages of %s say that there are more (has_more): give those too", firstText(string(kind), "a report"))
+		}
+	}
+	s := r.s
+	if s.Vendor == "" {
+		return nil, errors.New("the reports have no row: there is nothing to compare")
+	}
+	if s.Provider = provider; provider == "" {
+		s.Provider = s.Vendor
+	}
+	if err := r.window(&s); err != nil {
+		return nil, err
+	}
+	s.Usage, s.Costs = []UsageSum{}, []CostSum{}
+	for _, u := range r.usage {
+		if r.fragments {
+			u.Requests = token.Count{}
+		}
+		s.Usage = append(s.Usage, *u)
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(r.costs), func(a, b [4]string) int { return slices.Compare(a[:], b[:]) }) {
+		s.Costs = append(s.Costs, *r.costs[key])
+	}
+	slices.SortFunc(s.Usage, func(a, b UsageSum) int {
+		return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Day, b.Day))
+	})
+	return &s, nil
+}
+
+// window is the time that the statement speaks of.
+func (r *Reading) window(s *Statement) error {
+	var all *window
+	for _, kind := range []Kind{Usage, Cost, ""} {
+		w := r.windows[kind]
+		switch {
+		case w == nil:
+		case all == nil:
+			all = &window{w.from, w.to}
+		case kind == Cost && r.Since.IsZero() && r.Until.IsZero() && r.windows[""] == nil && *all != *w:
+			return fmt.Errorf("the usage is of %s to %s, the costs of %s to %s: give reports of one time, or --since and --until",
+				all.from.Format(time.RFC3339), all.to.Format(time.RFC3339), w.from.Format(time.RFC3339), w.to.Format(time.RFC3339))
+		default:
+			if w.from.Before(all.from) {
+				all.from = w.from
+			}
+			if w.to.After(all.to) {
+				all.to = w.to
+			}
+		}
+	}
+	if all == nil {
+		return errors.New("the reports have no bucket in the time that was asked for")
+	}
+	if s.From, s.To = all.from, all.to; !r.Since.IsZero() {
+		s.From = r.Since
+	}
+	if !r.Until.IsZero() {
+		s.To = r.Until
+	}
+	return nil
+}
