@@ -26,7 +26,7 @@ func (at *cell) split() {
 	if at.late+at.gone > 0 {
 		at.parts = append(at.parts, Part{
 			Name: Lag, Tokens: at.lag.Tokens, Requests: at.lag.Requests, USD: at.lag.USD,
-			Text: fmt.Sprintf("%d calls of the day before are on this day's bill, and %d of this day on the next one's", at.late, at.gone),
+			Text: fmt.Sprintf("calls of the day before that are on this day's bill: %d; of this day on the next one's: %d", at.late, at.gone),
 		})
 	}
 	left := at.billed.Tokens.Minus(at.books.Tokens).Minus(at.lag.Tokens)
@@ -43,7 +43,7 @@ func (at *cell) split() {
 	}
 	if taken := at.estimates(left); taken != (vendor.Tokens{}) || requests < 0 && requests >= -at.books.maybe {
 		n := max(requests, -at.books.maybe)
-		at.part(Estimated, taken, n, fmt.Sprintf("%d attempts were estimated, and it is within their bounds", at.books.estimated))
+		at.part(Estimated, taken, n, "of estimates, within their bounds: "+attempts(at.books.estimated))
 		left, requests = left.Minus(taken), requests-n
 	}
 	if text := at.onCancel(left.Output); text != "" {
@@ -71,7 +71,7 @@ func (at *cell) bypassed(left vendor.Tokens, requests int64) (taken vendor.Token
 	case !at.known:
 		return positive, "the books have no call of this model"
 	case requests > 0:
-		return positive, fmt.Sprintf("the bill has %d requests more than the books", requests)
+		return positive, fmt.Sprintf("requests that the bill has more than the books: %d", requests)
 	case !at.counted && left.AllInput() > at.books.in.more:
 		return positive, "the bill has more input than the books' calls can have sent"
 	}
@@ -98,9 +98,9 @@ func (r room) clamp(n int64) int64 { return max(-r.less, min(r.more, n)) }
 func (at *cell) onCancel(output int64) string {
 	switch b := at.books; {
 	case output > 0 && b.stopped > 0:
-		return fmt.Sprintf("%d attempts were cut, on_cancel says billing_stops, and the provider billed on", b.stopped)
+		return "on_cancel says billing_stops, and the provider billed on after a cut: " + attempts(b.stopped)
 	case output < 0 && b.full > 0:
-		return fmt.Sprintf("%d attempts were cut, on_cancel says billed_in_full, and the provider billed less", b.full)
+		return "on_cancel says billed_in_full, and the provider billed less after a cut: " + attempts(b.full)
 	}
 	return ""
 }
@@ -123,9 +123,16 @@ func (at *cell) splitMoney() {
 		taken = less
 	}
 	if taken.Sign() != 0 {
-		at.parts = append(at.parts, Part{Name: Estimated, USD: taken, Text: fmt.Sprintf("%d attempts were estimated", at.books.estimated)})
+		at.parts = append(at.parts, Part{Name: Estimated, USD: taken, Text: "of estimates: " + attempts(at.books.estimated)})
 	}
 	if left = left.Minus(taken); !negligible(left) {
 		at.parts = append(at.parts, Part{Name: Unexplained, USD: left, Text: "the bill tells no tokens: give the usage too, and it can be split"})
 	}
+}
+
+func attempts(n int64) string {
+	if n == 1 {
+		return "1 attempt"
+	}
+	return fmt.Sprintf("%d attempts", n)
 }

@@ -1,0 +1,85 @@
+package simulator_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/recoup-gateway/recoup/internal/simulator"
+)
+
+// The reports have what the bill has, page by page, and make no entry of their own.
+func TestReportsOfAnOrganization(t *testing.T) {
+	day := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	sim := simulator.New(simulator.Options{
+		Price: func(*simulator.Reported, string, int) string { return "0.5" },
+		Report: func(rows []simulator.Reported) []simulator.Reported {
+			for i := range rows { // one in each hour
+				rows[i].At = day.Add(time.Duration(i) * time.Hour)
+			}
+			return rows
+		},
+	})
+	srv, err := sim.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	send := func(method, path, body string) (int, map[string]any) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Api-Key", "sk-any")
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		answer := map[string]any{}
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, answer
+	}
+	for range 3 {
+		send(http.MethodPost, "/v1/messages", `{"model":"claude-haiku-4-5","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`)
+	}
+	window := "bucket_width=1h&limit=2&starting_at=2026-11-23T00:00:00Z&ending_at=2026-11-23T03:00:00Z"
+	output, cents, buckets, page := 0.0, []string{}, 0, ""
+	for range 2 {
+		_, usage := send(http.MethodGet, "/v1/organizations/usage_report/messages?"+window+page, "")
+		_, costs := send(http.MethodGet, "/v1/organizations/cost_report?"+window+page, "")
+		for i, b := range usage["data"].([]any) {
+			buckets++
+			for _, r := range b.(map[string]any)["results"].([]any) {
+				output += r.(map[string]any)["output_tokens"].(float64)
+			}
+			for _, r := range costs["data"].([]any)[i].(map[string]any)["results"].([]any) {
+				cents = append(cents, r.(map[string]any)["amount"].(string))
+			}
+		}
+		page = fmt.Sprint("&page=", usage["next_page"])
+		if more := usage["has_more"].(bool); more != (buckets == 2) {
+			t.Errorf("after %d buckets has_more is %v", buckets, more)
+		}
+	}
+	want := 0
+	for _, e := range sim.Bill() {
+		want += e.Billed
+	}
+	if int(output) != want || buckets != 3 || sim.Calls() != 3 {
+		t.Errorf("%v tokens in %d buckets, want %d; %d calls", output, buckets, want, sim.Calls())
+	}
+	if got := strings.Join(cents, " "); got != strings.TrimSpace(strings.Repeat("50.00 ", 6)) {
+		t.Errorf("cents: %s", got)
+	}
+	if status, answer := send(http.MethodGet, "/v1/organization/costs?bucket_width=1y&start_time=0&end_time=1", ""); status != http.StatusBadRequest {
+		t.Errorf("%d %v", status, answer)
+	}
+}
