@@ -77,6 +77,7 @@ to post there, the gateway must be stopped. docs/reconcile.md explains each part
 	fs.AddFlag(all.Lookup("config"))
 	fs.AddFlag(all.Lookup("prices"))
 	formatFlag(c, &f.format)
+	c.MarkFlagsMutuallyExclusive("data-dir", "admin-url")
 	return c
 }
 
