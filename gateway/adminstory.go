@@ -154,8 +154,12 @@ func (g *Gateway) bookedStory(id streamlog.ID) (*storyJSON, error) {
 		j.Model = row.Model
 	}
 	for _, s := range v.Evidence.History.Steps {
-		told := chapter{At: s.At, Event: uint64(s.From), Cause: s.Cause, Shows: s.Observe}
-		if told.What = booked[string(s.Do)]; told.What != "" && len(j.Story) < maxChapters {
+		told := booked[string(s.Do)]
+		told.At, told.Event, told.Shows = s.At, uint64(s.From), s.Observe
+		if told.Cause == "" {
+			told.Cause = s.Cause
+		}
+		if told.What != "" && len(j.Story) < maxChapters {
 			j.Story = append(j.Story, told)
 		}
 	}
@@ -169,4 +173,7 @@ func (g *Gateway) bookedStory(id streamlog.ID) (*storyJSON, error) {
 }
 
 // booked are the steps of the books that are told.
-var booked = map[string]string{"attach": toldConnected, "detach": toldBroke, "cancel": toldCancelled, "grace": toldCancelled, "supersede": toldCancelled, "kill": toldKilled}
+var booked = map[string]chapter{
+	"attach": {What: toldConnected}, "detach": {What: toldBroke}, "kill": {What: toldKilled},
+	"cancel": {What: toldCancelled, Cause: stopCancelled}, "grace": {What: toldCancelled, Cause: "unclaimed"}, "supersede": {What: toldCancelled, Cause: stopSuperseded},
+}

@@ -32,16 +32,16 @@ func TestConsoleInBrowser(t *testing.T) {
 	_, config := demoProvider(t)
 	p := serve(t, t.TempDir(), "--config="+config, "--retention=20s")
 	atWork(t, p)
+	nasty := p.begin(t, "/demo/v1/chat/completions", `{"model":"<b onclick=alert(2)>gpt</b>","stream":true,"messages":[{"role":"user","content":"x"}]}`, map[string]string{
+		"Authorization": "Bearer key", "Recoup-Tags": "team=<img src=x onerror=alert(1)>", simulator.ScriptHeader: simulator.Script{Tokens: 100_000, Interval: time.Second}.Header(),
+	})
+	reading(t, nasty.Body)
 	for _, look := range []string{"light-1280", "dark-1280", "light-390", "dark-390"} {
 		resp := p.begin(t, "/demo/v1/chat/completions", `{"model":"gpt-5.5","stream":true,"messages":[{"role":"user","content":"`+look+`"}]}`, map[string]string{
 			"Authorization": "Bearer key", "Recoup-Tags": "cancel=me,for=" + look, simulator.ScriptHeader: simulator.Script{Tokens: 100_000, Interval: 200 * time.Millisecond}.Header(),
 		})
 		reading(t, resp.Body)
 	}
-	nasty := p.begin(t, "/demo/v1/chat/completions", `{"model":"<b onclick=alert(2)>gpt</b>","stream":true,"messages":[{"role":"user","content":"x"}]}`, map[string]string{
-		"Authorization": "Bearer key", "Recoup-Tags": "team=<img src=x onerror=alert(1)>", simulator.ScriptHeader: simulator.Script{Tokens: 100_000, Interval: time.Second}.Header(),
-	})
-	reading(t, nasty.Body)
 	if got := p.command(t, nil, "incident", "open", "deploy <script>alert(3)</script> 4711"); got.code != 0 {
 		t.Fatal(got.stderr)
 	}

@@ -12,7 +12,7 @@ const via = {
 export const leftBecause = { client: "the client's connection broke", gateway: "the gateway ended the connection", slow_reader: "the client read too slowly" };
 export const stoppedBecause = {
   cancelled: "somebody said so", grace: "nobody came back", disconnect: "the client left, and nobody could have come back", cap: "too many streams without a client",
-  superseded: "a new call replaced it", shutdown: "the gateway was shut down", upstream: "the provider failed", unreachable: "the provider could not be reached",
+  unclaimed: "nobody came back, or could have", superseded: "a new call replaced it", shutdown: "the gateway was shut down", upstream: "the provider failed", unreachable: "the provider could not be reached",
   crash: "the gateway was killed", damaged: "the stored answer is damaged", disk_full: "the disk is full",
 };
 
@@ -32,7 +32,7 @@ function told(c) {
 
 const outcomes = { delivered: "delivered", wasted: "unusable", lost: "never received" };
 
-function money_(books) {
+function inBooks(books) {
   if (!books) return [el("p", { class: "note" }, "Nothing is billed for it, or no books are kept.")];
   const row = (name, cause, tokens, usd) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, cause), el("td", { class: "n" }, tokens), el("td", { class: "n", title: `$${usd}` }, money(usd)));
   const rows = [row("input", books.input.basis, count(books.input.tokens), books.input.usd), row("output", books.output.basis, count(books.output.tokens), books.output.usd)];
@@ -58,7 +58,7 @@ function draw(s) {
   byId("story-body").replaceChildren(list, el("h3", {}, "What happened"), el("ol", { class: "told" }, ...s.story.map((c) => {
     const [text, kind] = told(c);
     return el("li", { class: kind }, el("time", { datetime: c.at, title: stamp(c.at) }, clock(c.at)), text);
-  })), ...money_(s.books));
+  })), ...inBooks(s.books));
 }
 
 async function load(id) {
