@@ -61,7 +61,7 @@ async function walk(width, scheme) {
   await page.waitForFunction(() => !/^\$0\.00$/.test(document.querySelector("#figures dd").textContent));
   expect(await page.locator("#streams", { hasText: "<img src=x onerror=alert(1)>" }).count() === 1, "the text of a tag is not shown as it is");
   expect(await page.locator("#streams img").count() === 0, "a tag became an element");
-  await page.waitForTimeout(process.env.RECOUP_BROWSER_OUT ? 12_000 : 1000); // for the picture
+  await page.waitForTimeout(process.env.RECOUP_BROWSER_OUT ? 8000 : 500); // for the picture
   await look("page");
   await look("top", false);
 

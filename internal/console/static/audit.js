@@ -37,9 +37,10 @@ async function show(title, query, file) {
   dialog.showModal();
   try {
     const [html, report] = await guarded(() => Promise.all([getText(`/api/v1/audit?format=html&${query}`), getJSON(`/api/v1/audit?format=json&${query}`)]));
-    const page = new DOMParser().parseFromString(html, "text/html");
+    const style = /<style>([^]*?)<\/style>/; // taken out before: the console's policy refuses what is inline
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync([...page.querySelectorAll("style")].map((s) => s.textContent).join("\n").replaceAll(":root", ":host"));
+    sheet.replaceSync((style.exec(html)?.[1] ?? "").replaceAll(":root", ":host"));
+    const page = new DOMParser().parseFromString(html.replace(style, ""), "text/html");
     page.querySelectorAll("style, script").forEach((s) => s.remove());
     for (const h of page.querySelectorAll("h1")) h.replaceWith(el("p", { class: "title" }, h.textContent));
     for (const [from, to] of [["main", "div"], ["header", "div"], ["footer", "div"]]) { // the console has these already

@@ -35,7 +35,7 @@ export class Chart {
       parts.push(el("line", { x1: left, x2: right, y1: y(n), y2: y(n), class: "rule" }));
       if (Number.isInteger(n)) parts.push(el("text", { x: left - 6, y: y(n) + 4, "text-anchor": "end" }, String(n)));
     }
-    for (const minutes of [5, 4, 3, 2, 1]) {
+    for (const minutes of width < 500 ? [5, 3, 1] : [5, 4, 3, 2, 1]) {
       const at = right - (minutes * 60 * (right - left)) / seconds;
       parts.push(el("text", { x: at, y: height - 4, "text-anchor": minutes === 5 ? "start" : "middle" }, `−${minutes} min`));
     }

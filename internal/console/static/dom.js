@@ -66,10 +66,10 @@ export function money(text) {
 
 export function duration(seconds) {
   const s = Math.max(0, seconds);
-  if (s < 10) return `${s.toFixed(1)} s`;
-  if (s < 60) return `${Math.floor(s)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`;
-  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  if (s < 10) return `${s.toFixed(1)}\u00a0s`; // breaks no line
+  if (s < 60) return `${Math.floor(s)}\u00a0s`;
+  if (s < 3600) return `${Math.floor(s / 60)}\u00a0min ${Math.floor(s % 60)}\u00a0s`;
+  return `${Math.floor(s / 3600)}\u00a0h ${Math.floor((s % 3600) / 60)}\u00a0min`;
 }
 
 const pad = (n, width = 2) => String(n).padStart(width, "0");
