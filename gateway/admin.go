@@ -19,6 +19,7 @@ type AdminOptions struct {
 	Token    string // bearer token for all but health and metrics; empty: none is asked for
 	Pprof    bool
 	API      http.Handler // what /api/v1/ answers with; nil: nothing
+	Console  http.Handler // what /console/ answers with, which has no data; nil: nothing
 
 	// Operator is the bearer token for what shows answers, stops them or makes keys.
 	// Without one that is not there, whoever can reach the plane.
@@ -30,14 +31,22 @@ func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = g.handleError
+	e.Use(notStored, ownSite())
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", g.ready)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true})))
 	if o.Operator != "" {
 		g.operatorRoutes(e, bearer(o.Operator))
 	}
+	read := []echo.MiddlewareFunc{ownHost(o.Token), bearer(o.Token)}
+	e.GET("/api/v1/events", g.watchEvents, read...)
+	e.GET("/api/v1/streams/:id/story", g.adminStory, read...)
 	if o.API != nil {
-		e.Any("/api/v1/*", echo.WrapHandler(o.API), o.guard)
+		e.Any("/api/v1/*", echo.WrapHandler(o.API), ownHost(o.Token), o.guard)
+	}
+	if o.Console != nil {
+		e.GET("/console", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, "/console/") })
+		e.GET("/console/*", echo.WrapHandler(http.StripPrefix("/console", o.Console)))
 	}
 	if o.Pprof {
 		p := e.Group("/debug/pprof", bearer(o.Token))

@@ -31,7 +31,6 @@ func (g *Gateway) createKey(c echo.Context) error {
 		return keyError(err)
 	}
 	g.logger.Info("gateway key created", "key", k.ID, "name", k.Name)
-	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusCreated, createdKey{k, secret})
 }
 

@@ -64,6 +64,10 @@ type Gateway struct {
 	losses    losses
 	labelTags []string
 
+	happenings happenings
+	overviews  overviews
+	watchers   watchers
+
 	prices  atomic.Pointer[pricing.Book]
 	pairs   pairs
 	board   board
@@ -98,6 +102,7 @@ func New(o Options) (*Gateway, error) {
 		transport: newTransport(),
 		traces:    o.Tracing.On(), tracer: o.Tracing.Tracer(), labelTags: o.LabelTags,
 	}
+	g.watchers.since, g.watchers.over = time.Now(), make(chan struct{})
 	g.tunnels.cut, g.tunnels.stop = context.WithCancel(context.Background())
 	g.config.Store(&o.Config)
 	g.board.metrics = o.Metrics
@@ -155,6 +160,7 @@ func (g *Gateway) end(s *streamlog.Stream, e streamlog.End, span trace.Span) err
 		return fmt.Errorf("gateway: end of stream %s: %w", s.Header().ID, err)
 	}
 	h, info := s.Header(), s.Info()
+	g.happenings.add(&h, happening{What: happenedEnd, State: e.State, Cause: e.Cause})
 	if e.State != streamlog.Completed {
 		metrics.Count(g.metrics.UpstreamErrors.WithLabelValues(h.Provider, errorType(e, info.Head)), span.SpanContext())
 	}
@@ -234,6 +240,7 @@ func (g *Gateway) Drain(ctx context.Context) error {
 	g.drains.Wait()
 	err = errors.Join(err, g.tunnels.end(ctx))
 	g.transport.CloseIdleConnections()
+	g.watchers.end()
 	return err
 }
 

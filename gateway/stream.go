@@ -229,6 +229,9 @@ func (s *stream) attach(c *connection, begin func() trace.Span) (err error) {
 		c.gap = now.Sub(s.lost.at)
 		metrics.Observe(s.gw.metrics.ResumeGap, c.gap.Seconds(), c.span.SpanContext())
 	}
+	if c.resumes {
+		s.gw.happenings.add(&s.header, happening{What: happenedResume, Via: c.via, Gap: c.gap.Seconds()})
+	}
 	s.lost = nil
 	s.gw.missed.remove(&s.header)
 	if c.via != viaFirst && s.attempt.IsRecording() {
@@ -365,6 +368,7 @@ func (s *stream) count() {
 
 // countBreak counts a break that c has suffered.
 func (s *stream) countBreak(cause string, c *connection) {
+	s.gw.happenings.add(&s.header, happening{What: happenedBreak, Cause: cause})
 	metrics.Count(s.gw.metrics.Breaks.WithLabelValues(s.header.Provider, s.gw.label(s.header.Provider, s.header.Model), cause), c.span.SpanContext())
 	s.attempt.AddEvent(metrics.EventDetached, trace.WithAttributes(metrics.AttrEnded.String(cause), metrics.AttrDelivered.Int64(int64(c.conn.Position()))))
 }

@@ -151,6 +151,8 @@ var rules = []rule{
 	{importer: "internal/reprice", only: []string{"internal/ledger", "internal/settle", "pricing"}, why: "it reads, and asks the ledger to post"},
 	{imported: "internal/reprice", by: []string{"cmd/..."}, why: "the books never change by themselves"},
 	{importer: "internal/audit/proof", only: []string{"internal/ledger", "internal/streamlog", "internal/token", "pricing"}, why: "it is a second reading, and shares none of the first"},
+	{importer: "internal/console", why: "it is files; what they show, the admin plane has"},
+	{imported: "internal/console", by: []string{"cmd/..."}, why: "nothing that runs a call depends on pictures"},
 	{importer: "gateway", only: []string{"gateway/dialect", "internal/gatewaykeys", "internal/ledger", "internal/providers", "internal/settle", "internal/streamlog", "internal/token", "metrics", "pricing"}, why: "imports run one way"},
 }
 

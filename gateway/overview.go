@@ -1,0 +1,177 @@
+package gateway
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/settle"
+	"github.com/recoup-gateway/recoup/internal/streamlog"
+	"github.com/recoup-gateway/recoup/metrics"
+	"github.com/recoup-gateway/recoup/pricing"
+)
+
+// shownStreams is how many live streams an overview has: of more, nobody reads a list.
+const shownStreams = 200
+
+// overview is how the gateway stands: what the dashboards' first line says, and the
+// streams under way. It says nothing of the time, so that it changes only if
+// something has.
+type overview struct {
+	Figures *figuresJSON `json:"figures,omitempty"` // left out where no books are kept
+	Live    int          `json:"live"`              // streams whose provider still answers
+	Orphans int          `json:"orphaned"`          // those of them without an owner
+	Streams []liveJSON   `json:"streams"`           // orphans first, then the newest
+	Entry   uint64       `json:"ledger_entry"`      // the last one: incidents and audits are the same while it is
+	Drains  bool         `json:"draining"`
+}
+
+// figuresJSON is money in US dollars, as decimal strings, over all that is in the
+// books; input goes with its outcome, so that the first is the sum of the next three.
+type figuresJSON struct {
+	Paid          pricing.Sum `json:"paid_usd"`
+	Delivered     amountJSON  `json:"delivered"`
+	Unusable      amountJSON  `json:"unusable"`
+	NeverReceived amountJSON  `json:"never_received"`
+	Avoided       amountJSON  `json:"avoided"`
+	Caused        amountJSON  `json:"caused_by_gateway"`
+	Net           pricing.Sum `json:"net_usd"`
+	AtRisk        amountJSON  `json:"at_risk"` // not in the books yet
+}
+
+type amountJSON struct {
+	USD    pricing.Sum `json:"usd"`
+	Tokens int64       `json:"output_tokens"`
+}
+
+func (a *amountJSON) add(usd pricing.Sum, tokens int64) {
+	a.USD, a.Tokens = a.USD.Plus(usd), a.Tokens+tokens
+}
+
+// liveJSON is a stream under way. Tokens and money are of the output that has come,
+// about.
+type liveJSON struct {
+	ID       streamlog.ID        `json:"id"`
+	Orphan   bool                `json:"orphaned"`
+	Provider string              `json:"provider"`
+	Model    string              `json:"model"`
+	Tags     map[string]string   `json:"tags,omitempty"`
+	Accepted time.Time           `json:"accepted"`
+	Tokens   int64               `json:"output_tokens"`
+	USD      pricing.Picodollars `json:"usd"`
+	Behind   uint64              `json:"behind_events,omitempty"` // not given to its owner yet
+}
+
+// underWayNow is a stream that is being answered, as it was glanced at.
+type underWayNow struct {
+	*stream
+	glance
+}
+
+// overview reads how the gateway stands.
+func (g *Gateway) overview() overview {
+	o := overview{Streams: []liveJSON{}, Drains: g.isDraining()}
+	running := map[group]int64{}
+	var live []underWayNow
+	for _, s := range g.held() {
+		is := s.glance()
+		if !is.live {
+			continue
+		}
+		live = append(live, underWayNow{s, is})
+		running[group{pair{s.header.Provider, s.header.Model}, is.orphan}] += is.bytes
+		if is.orphan {
+			o.Orphans++
+		}
+	}
+	o.Live = len(live)
+	slices.SortFunc(live, func(a, b underWayNow) int {
+		if a.orphan != b.orphan {
+			return map[bool]int{true: -1, false: 1}[a.orphan]
+		}
+		return cmp.Or(b.header.Accepted.Compare(a.header.Accepted), slices.Compare(a.header.ID[:], b.header.ID[:]))
+	})
+	for _, s := range live[:min(len(live), shownStreams)] {
+		o.Streams = append(o.Streams, s.describe())
+	}
+	if g.settler != nil {
+		o.Entry = g.books.Ledger.Head().Seq
+		o.Figures = g.figures(running)
+	}
+	return o
+}
+
+func (s underWayNow) describe() liveJSON {
+	h := &s.header
+	j := liveJSON{
+		ID: h.ID, Orphan: s.orphan, Provider: h.Provider, Model: metrics.Text(h.Asked(), maxSpanModel), Tags: h.Tags, Accepted: h.Accepted, Behind: s.behind,
+	}
+	if settler := s.gw.settler; settler != nil {
+		j.Tokens, j.USD = settler.Guess(h.Provider, h.Model, s.bytes)
+	}
+	return j
+}
+
+// figures are the books' totals, and what is at risk beside them.
+func (g *Gateway) figures(running map[group]int64) *figuresJSON {
+	f, t := &figuresJSON{}, g.books.Ledger.Totals()
+	of := map[string]*amountJSON{ledger.Delivered: &f.Delivered, ledger.Wasted: &f.Unusable, ledger.Lost: &f.NeverReceived}
+	for _, v := range t.Cost {
+		f.Paid = f.Paid.Plus(v.Amount)
+		if a := of[v.Outcome]; a != nil {
+			a.add(v.Amount, 0)
+		}
+	}
+	for _, v := range t.Output {
+		if a := of[v.Outcome]; a != nil {
+			a.add(pricing.Sum{}, v.Tokens)
+		}
+	}
+	for _, v := range t.Saved {
+		tokens := v.Tokens
+		if v.Direction == input {
+			tokens = 0
+		}
+		f.Avoided.add(v.Amount, tokens)
+	}
+	for _, v := range t.Overhead {
+		f.Caused.add(v.Amount, v.Tokens)
+	}
+	f.Net = f.Avoided.USD.Minus(f.Caused.USD)
+	for of, bytes := range running {
+		if of.orphan {
+			tokens, cost := g.settler.Guess(of.provider, of.model, bytes)
+			f.AtRisk.add(pricing.Sum{}.Add(cost), tokens)
+		}
+	}
+	g.settler.Unsettled(func(o settle.Open) {
+		if o.Orphan {
+			f.AtRisk.add(pricing.Sum{}.Add(o.Amount), o.Tokens)
+		}
+	})
+	return f
+}
+
+// overviews makes one for all who watch, at most as often as one of them looks.
+type overviews struct {
+	mu     sync.Mutex
+	made   time.Time
+	latest []byte
+}
+
+// get returns the overview as JSON, not older than half an interval.
+func (v *overviews) get(g *Gateway) ([]byte, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.latest != nil && time.Since(v.made) < watchInterval/2 {
+		return v.latest, nil
+	}
+	data, err := json.Marshal(g.overview())
+	if err == nil {
+		v.made, v.latest = time.Now(), data
+	}
+	return data, err
+}

@@ -1,0 +1,149 @@
+// Opens the console of a gateway that is at work, as its operator does, and prints what
+// is wrong: what doesn't change by itself, what can't be reached, accessibility as axe
+// sees it, requests to elsewhere, errors, a page wider than its window.
+//
+//   node check.js CHROMIUM DIRECTORY ADMIN_URL TOKEN GUARDED_URL GUARDED_TOKEN
+//
+// The streams that it cancels have the tag cancel=me. In DIRECTORY it leaves pictures.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const [executablePath, out, admin, token, guarded, guardedToken] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
+const wrong = [];
+
+async function open(name, url, width, colorScheme) {
+  const say = (text) => wrong.push(`${name}: ${text}`);
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  const own = new URL(url).origin;
+  page.on("request", (r) => {
+    const u = new URL(r.url());
+    if (u.protocol !== "blob:" && u.origin !== own) say(`asks for ${r.url()}`);
+    if (u.href.includes(token) || u.href.includes(guardedToken)) say(`a token is in the URL ${u.pathname}`);
+  });
+  page.on("pageerror", (e) => say(`error: ${e}`));
+  page.on("console", (m) => m.type() === "error" && !/status of 401/.test(m.text()) && say(`console: ${m.text()}`));
+  page.on("dialog", (d) => say(`a script ran: ${d.message()}`) && d.dismiss());
+  await page.goto(`${url}/console/`);
+  const look = async (what, full = true) => {
+    const over = await page.evaluate(() => Math.max(document.documentElement.scrollWidth - window.innerWidth, ...[...document.querySelectorAll("dialog[open]")].map((d) => d.scrollWidth - d.clientWidth)));
+    if (over > 0) say(`${what}: ${over} pixels wider than the window`);
+    await page.screenshot({ path: join(out, `${name}-${what}.png`), fullPage: full });
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    for (const v of violations) say(`${what}: axe: ${v.id} (${v.impact}): ${v.help}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).slice(0, 2).join(" ")}`);
+  };
+  const expect = (ok, text) => ok || say(text);
+  return { context, page, look, expect };
+}
+
+const live = (page) => page.getByRole("status").filter({ hasText: "Live" }).waitFor();
+
+// walk goes through all that an operator does.
+async function walk(width, scheme) {
+  const { context, page, look, expect } = await open(`${scheme}-${width}`, admin, width, scheme);
+  await live(page);
+  const mine = page.locator("#streams tr", { hasText: "cancel=me" }).filter({ hasText: `for=${scheme}-${width}` });
+  await mine.waitFor();
+
+  // What changes does so by itself.
+  const tokens = mine.locator("td").nth(2), before = await tokens.textContent();
+  await page.waitForFunction(([row, was]) => row.cells[3].textContent !== was, [await mine.elementHandle(), before]);
+  await page.locator("#happened .state.break").first().waitFor();
+  await page.locator("#happened .state.resume").first().waitFor();
+  await page.locator("#figures dd").first().waitFor();
+  await page.waitForFunction(() => document.querySelectorAll("#incidents tr").length > 0);
+  await page.waitForFunction(() => !/^\$0\.00$/.test(document.querySelector("#figures dd").textContent));
+  expect(await page.locator("#streams", { hasText: "<img src=x onerror=alert(1)>" }).count() === 1, "the text of a tag is not shown as it is");
+  expect(await page.locator("#streams img").count() === 0, "a tag became an element");
+  await page.waitForTimeout(process.env.RECOUP_BROWSER_OUT ? 8000 : 500); // for the picture
+  await look("page");
+  await look("top", false);
+
+  // A stream's story, by keyboard.
+  await mine.getByRole("button").first().focus();
+  await page.keyboard.press("Enter");
+  const story = page.getByRole("dialog", { name: /^Stream / });
+  await story.getByText("connected: the call").waitFor();
+  await look("story", false);
+  await page.keyboard.press("Escape");
+  await story.waitFor({ state: "hidden" });
+
+  // Cancel: not at once, and only with the token.
+  const cancel = async () => { // on a phone, from the story
+    if (width < 640) await mine.getByRole("button").first().click();
+    await (width < 640 ? story : mine).getByRole("button", { name: /^Cancel/ }).click();
+  };
+  await cancel();
+  const confirm = page.getByRole("dialog", { name: "Cancel this stream?" });
+  expect(await confirm.getByRole("button", { name: "Let it run" }).evaluate((b) => b === document.activeElement), "the focus is not on the harmless button");
+  await look("confirm", false);
+  await confirm.getByRole("button", { name: "Let it run" }).click();
+  expect(await mine.count() === 1, "it was cancelled without a confirmation");
+  if (width < 640) await story.getByRole("button", { name: "Close" }).click();
+  await cancel();
+  await confirm.getByRole("button", { name: "Cancel the stream" }).click();
+  const ask = page.getByRole("dialog", { name: "Admin token" });
+  await ask.getByLabel("Token").fill("wrong");
+  await ask.getByRole("button", { name: "Use it" }).click();
+  await ask.getByText("doesn't take the token").waitFor();
+  await look("token", false);
+  await ask.getByLabel("Token").fill(token);
+  await page.keyboard.press("Enter");
+  await mine.waitFor({ state: "detached" });
+  await page.locator("#happened .state.cancelled").first().waitFor();
+  if (width < 640) {
+    await story.getByText("somebody said so").first().waitFor();
+    await story.getByRole("button", { name: "Close" }).click();
+  }
+
+  // From an incident to its audit, and on to a story.
+  await page.locator("#incidents").getByRole("button", { name: /^Audit of incident/ }).first().click();
+  const audit = page.getByRole("dialog", { name: /^Audit/ });
+  await audit.getByText("What it cost").waitFor();
+  expect(await audit.locator("svg").count() > 0 || (await audit.getByText("No attempts").count()) > 0, "the audit has no picture");
+  await look("audit", false);
+  await audit.getByRole("button", { name: "Close" }).click();
+  await page.getByRole("button", { name: "Audit of 24 hours" }).click();
+  await audit.getByText("What it cost").waitFor();
+  const download = page.waitForEvent("download");
+  await audit.getByRole("button", { name: "Save" }).click();
+  expect((await download).suggestedFilename() === "audit-24h.html", "the audit is not saved");
+  await audit.locator("#audit-stories button").first().click();
+  await page.getByRole("dialog", { name: /^Stream / }).getByText("What happened").waitFor();
+  await look("audit-story", false);
+  await context.close();
+}
+
+// guard is the page of a gateway that asks for its token at once.
+async function guard() {
+  const { context, page, look, expect } = await open("guarded", guarded, 1280, "light");
+  const ask = page.getByRole("dialog", { name: "Admin token" });
+  await ask.waitFor();
+  await ask.getByRole("button", { name: "Not now" }).click();
+  await page.getByText("the gateway asks for its token").first().waitFor();
+  expect(await page.locator("#figures dd").count() === 0, "figures without the token");
+  await look("refused");
+  await page.getByRole("button", { name: "Token" }).click();
+  await ask.getByLabel("Token").fill(guardedToken);
+  await ask.getByRole("button", { name: "Use it" }).click();
+  await live(page);
+  await page.locator("#figures dd").first().waitFor();
+  await page.reload();
+  await live(page); // the tab keeps it
+  await context.close();
+}
+
+const attempt = (what, does) => does().catch((e) => wrong.push(`${what}: ${e}`));
+for (const width of [1280, 390]) {
+  for (const scheme of ["light", "dark"]) await attempt(`${scheme}-${width}`, () => walk(width, scheme));
+}
+await attempt("guarded", guard);
+await browser.close();
+for (const w of wrong) console.log(w);
+process.exit(wrong.length > 0 ? 1 : 0);

@@ -1,0 +1,90 @@
+// Elements and figures. Text is only ever set as text: what tags, models and ids say was
+// written by others.
+
+export const byId = (id) => document.getElementById(id);
+
+const svgNames = new Set(["svg", "path", "rect", "line", "text", "title"]);
+
+// el makes an element. Its attributes are set as such, on… as listeners; its children
+// are nodes or text.
+export function el(name, attributes = {}, ...children) {
+  const node = svgNames.has(name) ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === undefined || value === false) continue;
+    if (typeof value === "function") node.addEventListener(key, value);
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.filter((c) => c !== undefined && c !== ""));
+  return node;
+}
+
+// setText changes a text only if it is another one, so that nothing is announced twice.
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+// fill makes a table's body have a row for each item, in this order. Rows that are there
+// already stay the same elements, so that the focus stays where it is. make returns
+// the row; update, if given, brings one up to date.
+export function fill(body, items, key, make, update = () => {}) {
+  const rows = new Map([...body.rows].map((row) => [row.dataset.key, row]));
+  const focus = document.activeElement;
+  let next = body.firstElementChild;
+  for (const item of items) {
+    let row = rows.get(key(item));
+    rows.delete(key(item));
+    if (!row) {
+      row = make(item);
+      row.dataset.key = key(item);
+    }
+    update(row, item);
+    if (row === next) next = next.nextElementSibling;
+    else body.insertBefore(row, next);
+  }
+  let lost = false;
+  for (const row of rows.values()) {
+    lost ||= row.contains(focus);
+    row.remove();
+  }
+  if (!lost && focus !== document.activeElement && document.contains(focus)) focus.focus(); // its row was moved
+  return lost;
+}
+
+const grouped = new Intl.NumberFormat("en-US");
+export const count = (n) => grouped.format(n);
+
+export const plural = (n, one, more = one + "s") => `${count(n)} ${n === 1 ? one : more}`;
+
+// money writes a decimal string of US dollars as people read it; the exact one goes
+// into a title.
+export function money(text) {
+  const n = Number(text);
+  const digits = n !== 0 && Math.abs(n) < 100 ? 4 : 2;
+  const sign = n < 0 ? "−" : "";
+  return `${sign}$${Math.abs(n).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
+
+export function duration(seconds) {
+  const s = Math.max(0, seconds);
+  if (s < 10) return `${s.toFixed(1)}\u00a0s`; // breaks no line
+  if (s < 60) return `${Math.floor(s)}\u00a0s`;
+  if (s < 3600) return `${Math.floor(s / 60)}\u00a0min ${Math.floor(s % 60)}\u00a0s`;
+  return `${Math.floor(s / 3600)}\u00a0h ${Math.floor((s % 3600) / 60)}\u00a0min`;
+}
+
+const pad = (n, width = 2) => String(n).padStart(width, "0");
+
+export function clock(at) {
+  const d = new Date(at);
+  return `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`;
+}
+
+export function stamp(at) {
+  const d = new Date(at);
+  return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${clock(at)}`;
+}
+
+// short is the end of a stream's id: its beginning is the time, alike for neighbours.
+export const short = (id) => `…${id.slice(-12)}`;
+
+export const tags = (all = {}) => Object.keys(all).sort().map((name) => el("span", { class: "tag" }, `${name}=${all[name]}`));
