@@ -10,7 +10,7 @@ import (
 // was: Client, Gateway or SlowReader, as of a break, or Upstream. Gateway is also the
 // cause where nobody was connected when the attempt died with the gateway's process.
 type Broken struct {
-	At    int64 // Unix time in milliseconds
+	At    int64 // Unix time in milliseconds; 0: not known
 	Cause string
 }
 
@@ -18,14 +18,14 @@ type Broken struct {
 // connection at fault.
 func (a *Account) rupture(cause string, at time.Time) {
 	if !a.over() {
-		a.ruptures = append(a.ruptures, Broken{at.UnixMilli(), cause})
+		a.ruptures = append(a.ruptures, Broken{millis(at), cause})
 	}
 }
 
 // broken is all that broke the answer off, in the order of time; nil if nothing did.
 func (a *Account) broken() (all []Broken) {
 	for _, k := range a.breaks {
-		all = append(all, Broken{k.at.UnixMilli(), k.cause})
+		all = append(all, Broken{millis(k.at), k.cause})
 	}
 	for _, r := range a.ruptures {
 		i := len(all)
@@ -35,6 +35,14 @@ func (a *Account) broken() (all []Broken) {
 		all = append(all[:i:i], append([]Broken{r}, all[i:]...)...)
 	}
 	return all
+}
+
+// millis is a time as histories are stored with it.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
 }
 
 // Amounts are those of a bill.

@@ -76,9 +76,7 @@ type stepJSON struct {
 func (s Step) MarshalJSON() ([]byte, error) {
 	j := stepJSON{Do: s.Do, N: s.N, Conn: s.Conn, From: s.From, To: s.To,
 		FromNow: s.FromNow, Observe: s.Observe, Explicit: s.Explicit, Cause: s.Cause, Marks: s.Marks}
-	if !s.At.IsZero() {
-		j.At = s.At.UnixMilli()
-	}
+	j.At = millis(s.At)
 	return json.Marshal(j)
 }
 
