@@ -224,7 +224,7 @@ func TestLiteLLM(t *testing.T) {
 	s := newSite(t)
 	l := startLite(t, s)
 	t.Run("in front", func(t *testing.T) { inFront(t, s.in(t), l) })
-	behind := &site{t: t, sim: s.sim, provider: l.url}
+	behind := &site{t: t, sim: s.sim, provider: l.url, caller: s.caller}
 	behind.gateway = behind.startGateway(nil)
 	t.Run("behind", func(t *testing.T) { behindIt(t, behind.in(t), l) })
 }
