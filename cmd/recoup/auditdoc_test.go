@@ -26,8 +26,8 @@ const (
 
 // TestDocumentedAudit gives the demo, has its deploy found, and compares what its audit
 // says with what docs/audits.md shows: the figures of the same seed are always the same.
+// It runs by itself, as TestDemo does.
 func TestDocumentedAudit(t *testing.T) {
-	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "kept")
 	c, _ := demoCommand(t, "--once", "--format=json", "--data-dir="+dir)
 	if out, err := c.CombinedOutput(); err != nil {
