@@ -126,10 +126,6 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	if p.Deployments && req.Model != "" {
 		req.Model, req.Deployment = "", req.Model
 	}
-	canonical, unlimited, err := dialect.Canonicals(body)
-	if err != nil {
-		return nil, badRequest("invalid_json", "The request body is not valid JSON: %v.", err)
-	}
 	t, err := tags(ownHeader(r.Header, "Recoup-Tags"))
 	if err == nil {
 		t, err = who.tagged(t)
@@ -144,14 +140,6 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	call := &call{provider: p, caller: who, path: path, body: body, request: req}
 	h := &call.header
 	h.Principal = who.principal
-	fingerprint := func(body []byte) streamlog.Hash {
-		return g.hash.sum("fingerprint", append([]string{h.Principal.String(), p.Name, req.Address(),
-			r.Header.Get("Anthropic-Version"), strings.Join(r.Header.Values("Anthropic-Beta"), ","), string(body)}, dialect.Selectors(p.Dialect, r.Header)...)...)
-	}
-	h.Fingerprint = fingerprint(canonical)
-	if h.Crossing = h.Fingerprint; len(unlimited) != len(canonical) {
-		h.Crossing = fingerprint(unlimited)
-	}
 	if key := ownHeader(r.Header, "Idempotency-Key"); key != "" && resume != ResumeOff {
 		h.Key = g.hash.sum("key", h.Principal.String(), key)
 	}
@@ -160,6 +148,9 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 	h.Streamed, h.Choices, h.Tags = req.Stream, req.Choices, t
 	h.BodyBytes, h.MaxTokens, h.ServiceTier = int64(len(body)), req.MaxTokens, req.ServiceTier
 	h.Traceparent, h.Tracestate = traceOf(r.Header)
+	if err := g.fingerprint(call, r.Header); err != nil {
+		return nil, err
+	}
 	h.Policy = streamlog.Policy{
 		OnCancel:     string(p.OnCancel),
 		Reclaimable:  !h.Key.IsZero() || onDisconnect == disconnectContinue && resume != ResumeOff,
@@ -174,6 +165,24 @@ func (g *Gateway) readCall(c echo.Context, p Provider, path, endpoint string) (*
 		return nil, err
 	}
 	return call, call.readResume(r.Header, resume)
+}
+
+// fingerprint says which calls are equal to this one: of the same caller, for the same thing.
+func (g *Gateway) fingerprint(call *call, said http.Header) error {
+	canonical, unlimited, err := dialect.Canonicals(call.body)
+	if err != nil {
+		return badRequest("invalid_json", "The request body is not valid JSON: %v.", err)
+	}
+	h, p := &call.header, &call.provider
+	of := func(body []byte) streamlog.Hash {
+		return g.hash.sum("fingerprint", append([]string{h.Principal.String(), p.Name, call.request.Address(),
+			said.Get("Anthropic-Version"), strings.Join(said.Values("Anthropic-Beta"), ","), string(body)}, dialect.Selectors(p.Dialect, said)...)...)
+	}
+	h.Fingerprint = of(canonical)
+	if h.Crossing = h.Fingerprint; len(unlimited) != len(canonical) {
+		h.Crossing = of(unlimited)
+	}
+	return nil
 }
 
 func readBody(c echo.Context, limit int64) ([]byte, error) {

@@ -17,6 +17,8 @@
 // and what is done beside it:
 //
 //	responses.go a response of OpenAI is read on by its own id
+//	cutoff.go    how a response breaks off, so that no client takes it for complete
+//	aws.go       calls of Bedrock that the gateway signs
 //	usage.go     the usage report that the client did not ask for
 //	missed.go    calls that buy again what an earlier one broke off
 //	totals.go    the books as metrics, board.go their series; booksjson.go, as part of a status
@@ -30,6 +32,6 @@
 //
 // Guarantees: a reader is given an event only after the log has committed it.
 // Bytes arrive as the provider sent them. A stream that has no terminal event
-// never ends cleanly. A provider is called once per stream. Credentials and
+// never ends cleanly, unless the provider said by an event that it failed, and ended so itself. A provider is called once per stream. Credentials and
 // request bodies are forwarded and not kept.
 package gateway
