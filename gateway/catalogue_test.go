@@ -15,6 +15,7 @@ import (
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/simulator"
+	"github.com/recoup-gateway/recoup/internal/streamlog"
 	"github.com/recoup-gateway/recoup/metrics"
 )
 
@@ -113,7 +114,10 @@ func TestTaggedTotals(t *testing.T) {
 	s := newSite(t, func(s *site) { s.tags = []string{"team"} })
 	for i := range 60 {
 		s.sim.Next(simulator.Script{Tokens: 10, Input: 100})
-		s.must(200, http.MethodPost, chatPath, chatBody, header{"Recoup-Tags": fmt.Sprintf("team=t%02d,user=u%d", i, i)})
+		resp, _ := s.must(200, http.MethodPost, chatPath, chatBody, header{"Recoup-Tags": fmt.Sprintf("team=t%02d,user=u%d", i, i)})
+		id := resp.Header.Get("Recoup-Stream-Id")
+		s.awaitConnections(id, 0) // the client has its answer a little before the gateway knows
+		s.awaitState(id, streamlog.Completed)
 		s.gateway.SettleForTest() // one after the other, so that it is known which are the first
 	}
 	s.sim.Next(simulator.Script{Tokens: 7, Input: 100}, simulator.Script{Tokens: 5, Input: 100})
