@@ -112,17 +112,19 @@ func checkBuckets(t *testing.T, d metrics.Definition, h *dto.Histogram) {
 // allowed to be labels, and with no more values than may be.
 func TestTaggedTotals(t *testing.T) {
 	s := newSite(t, func(s *site) { s.tags = []string{"team"} })
-	for i := range 60 {
-		s.sim.Next(simulator.Script{Tokens: 10, Input: 100})
-		resp, _ := s.must(200, http.MethodPost, chatPath, chatBody, header{"Recoup-Tags": fmt.Sprintf("team=t%02d,user=u%d", i, i)})
+	call := func(tokens int, h header) {
+		s.sim.Next(simulator.Script{Tokens: tokens, Input: 100})
+		resp, _ := s.must(200, http.MethodPost, chatPath, chatBody, h)
 		id := resp.Header.Get("Recoup-Stream-Id")
 		s.awaitConnections(id, 0) // the client has its answer a little before the gateway knows
 		s.awaitState(id, streamlog.Completed)
 		s.gateway.SettleForTest() // one after the other, so that it is known which are the first
 	}
-	s.sim.Next(simulator.Script{Tokens: 7, Input: 100}, simulator.Script{Tokens: 5, Input: 100})
-	s.must(200, http.MethodPost, chatPath, chatBody, nil)
-	s.must(200, http.MethodPost, chatPath, chatBody, header{"Recoup-Tags": "team=t00"})
+	for i := range 60 {
+		call(10, header{"Recoup-Tags": fmt.Sprintf("team=t%02d,user=u%d", i, i)})
+	}
+	call(7, nil)
+	call(5, header{"Recoup-Tags": "team=t00"})
 	sums := func() (byTeam map[string]float64, tokens, dollars, all, allDollars float64) {
 		byTeam = map[string]float64{}
 		f := s.families()
