@@ -383,3 +383,22 @@ func TestGapsAreNotPosted(t *testing.T) {
 		}
 	}
 }
+
+// A call that is missing at the very end is taken for a late one, and that this wasn't
+// seen is said; with the next day's bill it is a difference.
+func TestLagAtTheEnd(t *testing.T) {
+	s := newSite(t)
+	s.s.Width = time.Hour
+	s.post(call{model: "gpt-5.5", at: day.Add(time.Hour)})
+	s.post(call{model: "gpt-5.5", at: day.Add(47*time.Hour + 30*time.Minute), unbilled: true})
+	r := s.compare(false)
+	if got := found(r); len(got) != 1 || !strings.Contains(got[0], " lag ") || !strings.Contains(strings.Join(r.Notes, "\n"), "1 calls at the end") {
+		t.Errorf("%v %v", got, r.Notes)
+	}
+	s.s.To = s.s.To.AddDate(0, 0, 1)
+	s.post(call{model: "gpt-5.5", at: day.Add(50 * time.Hour)})
+	r = s.compare(false)
+	if got := found(r); len(got) != 1 || !strings.Contains(got[0], " unexplained ") || strings.Contains(strings.Join(r.Notes, "\n"), "at the end") {
+		t.Errorf("with the next day: %v %v", got, r.Notes)
+	}
+}

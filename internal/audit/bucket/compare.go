@@ -299,6 +299,18 @@ func (c *comparing) sum() {
 	}
 }
 
+// gone are the calls that went on from the last day: whether they came to the next one's
+// bill, nothing here tells.
+func (c *comparing) gone() (n int) {
+	days := daysOf(c.s)
+	for k, at := range c.cells {
+		if k.day == days[len(days)-1] {
+			n += at.gone
+		}
+	}
+	return n
+}
+
 // notes say what the reader should know of the comparison itself.
 func (c *comparing) notes() {
 	n := func(format string, args ...any) { c.r.Notes = append(c.r.Notes, fmt.Sprintf(format, args...)) }
@@ -315,6 +327,9 @@ func (c *comparing) notes() {
 	}
 	if !s.HasUsage {
 		n("there is no usage among the reports: without tokens, a difference in money can't be split any further")
+	}
+	if edge := c.gone(); edge > 0 {
+		n("%d calls at the end of this time are taken to be on the bill of the day after, which wasn't read: compare both days together to be sure", edge)
 	}
 	if c.r.Pending > 0 {
 		n("%d attempts are not settled yet", c.r.Pending)

@@ -123,7 +123,7 @@ func (r *Reading) File(name string, in io.Reader) error {
 }
 
 func (r *Reading) page(kind Kind, more bool, next string) {
-	kind = Kind(firstText(string(kind), string(r.asked)))
+	kind = cmp.Or(kind, r.asked)
 	r.from.page++
 	if r.next = ""; more {
 		r.next = next
