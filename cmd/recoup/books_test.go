@@ -196,6 +196,13 @@ func call(t *testing.T, c *child, method, path string, in, out any) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if method != http.MethodGet {
+		token, err := os.ReadFile(filepath.Join(c.dir, adminTokenName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, c.log)

@@ -224,7 +224,7 @@ func TestStory(t *testing.T) {
 // through the operator's browser.
 func TestAdminFromBrowser(t *testing.T) {
 	t.Parallel()
-	p, _ := provided(t)
+	p, _ := provided(t, "--pprof")
 	file := filepath.Join(t.TempDir(), "token")
 	write(t, file, "the-token-of-this-gateway")
 	guarded := serve(t, t.TempDir(), "--admin-token-file="+file)
@@ -258,6 +258,15 @@ func TestAdminFromBrowser(t *testing.T) {
 		{"cancel from another origin", "POST", cancel, p, map[string]string{"Origin": "http://evil.example", "Authorization": own}, 403},
 		{"cancel from the console", "POST", cancel, p, map[string]string{"Sec-Fetch-Site": "same-origin", "Authorization": own}, 404},
 		{"cancel by a program", "POST", cancel, p, map[string]string{"Authorization": own}, 404},
+		{"a bill without the token", "POST", "/api/v1/reconcile", p, nil, 401},
+		{"a statement without the token", "POST", "/api/v1/reconcile/statement", p, nil, 401},
+		{"other prices without the token", "POST", "/api/v1/prices/reprice", p, nil, 401},
+		{"a bill, escaped", "POST", "/api/v1/%72econcile", p, nil, 401},
+		{"an incident by another slash", "POST", "/api/v1/x%2F..%2Fincidents", p, nil, 401},
+		{"out of the console", "GET", "/console/..%2Fapi/v1/streams", p, nil, 404},
+		{"a bill with the token", "POST", "/api/v1/reconcile", p, map[string]string{"Authorization": own}, 400},
+		{"profiles by another name", "GET", "/debug/pprof/cmdline", p, map[string]string{"Host": "evil.example"}, 403},
+		{"profiles", "GET", "/debug/pprof/cmdline", p, nil, 200},
 		{"a bill from another site", "POST", "/api/v1/reconcile", p, map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), tt.method, tt.at.admin+tt.path, nil)

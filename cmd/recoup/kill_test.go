@@ -23,6 +23,7 @@ type child struct {
 	cmd   *exec.Cmd
 	url   string
 	admin string
+	dir   string // of its data
 	log   *journal
 }
 
@@ -34,7 +35,7 @@ func serveChild(t *testing.T, dir, provider string, args ...string) *child {
 // serveChildIn is serveChild with more in its environment.
 func serveChildIn(t *testing.T, env []string, dir, provider string, args ...string) *child {
 	t.Helper()
-	c := &child{log: newJournal()}
+	c := &child{dir: dir, log: newJournal()}
 	args = append([]string{"serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--data-dir=" + dir, "--log-format=json",
 		"--min-free=0", "--provider=openai=" + provider, "--provider=anthropic=" + provider}, args...)
 	c.cmd = exec.Command(os.Args[0], args...)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 
 	"github.com/recoup-gateway/recoup/pricing"
 )
@@ -15,6 +17,7 @@ import (
 // its JSON.
 type admin struct {
 	url  string
+	data string // the gateway's data directory
 	http *http.Client
 }
 
@@ -83,6 +86,13 @@ func (a *admin) call(ctx context.Context, method, path string, in, out any) erro
 	req, err := http.NewRequestWithContext(ctx, method, a.url+path, &body)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if method != http.MethodGet { // what changes the books takes the operator's token
+		token, err := os.ReadFile(filepath.Join(a.data, "admin-token"))
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", method, path, err)
+		}
+		req.Header.Set("Authorization", "Bearer "+string(bytes.TrimSpace(token)))
 	}
 	resp, err := a.http.Do(req)
 	if err != nil {

@@ -226,7 +226,7 @@ func (d *Demo) audit(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &admin{d.Admin, d.http}
+	a := &admin{d.Admin, d.DataDir, d.http}
 	before, late, err := d.settled(ctx, a, total.Requests)
 	if err != nil {
 		return nil, err

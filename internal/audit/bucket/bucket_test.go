@@ -351,3 +351,54 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+// A report that is not all there is must not turn calls into money that comes back.
+func TestGapsAreNotPosted(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		lack func(*vendor.Statement)
+		want string
+	}{
+		{"a day of usage", func(s *vendor.Statement) { s.NoUsage = []string{"2026-11-24"} }, "no usage of 1 days"},
+		{"a day of costs", func(s *vendor.Statement) { s.NoCosts = []string{"2026-11-24"} }, "no costs of 1 days"},
+		{"another project", func(s *vendor.Statement) { s.Rows, s.LeftOut = 3, 3 }, "none of the reports' rows"},
+		{"a day without calls", func(s *vendor.Statement) { s.NoUsage = []string{"2026-11-25"} }, ""},
+	} {
+		s := newSite(t)
+		s.post(call{model: "gpt-5.5", at: day.Add(time.Hour)})
+		s.post(call{model: "gpt-5.5", at: day.Add(25 * time.Hour), unbilled: true})
+		tt.lack(&s.s)
+		from := bucket.Sources{Books: s.books, Prices: pricing.Embedded(), Now: day.AddDate(0, 1, 0)}
+		shown, err := bucket.Compare(t.Context(), from, s.statement(), false)
+		if err != nil || tt.want != "" && !strings.Contains(strings.Join(shown.Notes, "\n"), tt.want) {
+			t.Errorf("%s: %+v, %v", tt.name, shown, err)
+		}
+		_, err = bucket.Compare(t.Context(), from, s.statement(), true)
+		if (err == nil) != (tt.want == "") || tt.want != "" && (!errors.Is(err, bucket.ErrInvalid) || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: posting: %v", tt.name, err)
+		}
+		stands := 0
+		if err := s.books.Unexplained(t.Context(), func(ledger.Unexplained) error { stands++; return nil }); err != nil || (stands > 0) != (tt.want == "") {
+			t.Errorf("%s: %d amounts stand, %v", tt.name, stands, err)
+		}
+	}
+}
+
+// A call that is missing at the very end is taken for a late one, and that this wasn't
+// seen is said; with the next day's bill it is a difference.
+func TestLagAtTheEnd(t *testing.T) {
+	s := newSite(t)
+	s.s.Width = time.Hour
+	s.post(call{model: "gpt-5.5", at: day.Add(time.Hour)})
+	s.post(call{model: "gpt-5.5", at: day.Add(47*time.Hour + 30*time.Minute), unbilled: true})
+	r := s.compare(false)
+	if got := found(r); len(got) != 1 || !strings.Contains(got[0], " lag ") || !strings.Contains(strings.Join(r.Notes, "\n"), "1 calls at the end") {
+		t.Errorf("%v %v", got, r.Notes)
+	}
+	s.s.To = s.s.To.AddDate(0, 0, 1)
+	s.post(call{model: "gpt-5.5", at: day.Add(50 * time.Hour)})
+	r = s.compare(false)
+	if got := found(r); len(got) != 1 || !strings.Contains(got[0], " unexplained ") || strings.Contains(strings.Join(r.Notes, "\n"), "at the end") {
+		t.Errorf("with the next day: %v %v", got, r.Notes)
+	}
+}

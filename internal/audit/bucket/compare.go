@@ -52,6 +52,9 @@ func Compare(ctx context.Context, from Sources, s *vendor.Statement, post bool) 
 	if err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
+	if err := c.gaps(h, post); err != nil {
+		return nil, fmt.Errorf("reconcile: %w", err)
+	}
 	c.fill(h)
 	extra := c.bill(h)
 	if s.HasUsage {
@@ -102,6 +105,35 @@ func (c *comparing) whole(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// gaps notes what the reports don't speak of, though the books have calls there: more
+// likely they are not all that there is than that nothing was billed. It isn't posted.
+func (c *comparing) gaps(h *shelf, post bool) error {
+	var all []string
+	if h.all > 0 && c.s.Rows > 0 && c.s.LeftOut == c.s.Rows {
+		all = append(all, "none of the reports' rows is of the projects, keys and time that were asked for")
+	}
+	days := map[string]bool{}
+	for k := range h.by {
+		days[k.day] = true
+	}
+	for _, report := range []struct {
+		name    string
+		without []string
+	}{{"usage", c.s.NoUsage}, {"costs", c.s.NoCosts}} {
+		without := slices.DeleteFunc(slices.Clone(report.without), func(day string) bool { return !days[day] })
+		if n := len(without); n > 0 {
+			all = append(all, fmt.Sprintf("the reports have no %s of %d days on which the books have calls, from %s to %s", report.name, n, without[0], without[n-1]))
+		}
+	}
+	if post && len(all) > 0 {
+		return fmt.Errorf("%w: %s: give reports of these too, or a time without them", ErrInvalid, strings.Join(all, "; "))
+	}
+	for _, one := range all {
+		c.r.Notes = append(c.r.Notes, one+": this is compared as if nothing had been billed, and can't be posted")
+	}
+	return nil
 }
 
 // tierless is a key without its tier where the bill doesn't tell.
@@ -267,6 +299,18 @@ func (c *comparing) sum() {
 	}
 }
 
+// gone are the calls that went on from the last day: whether they came to the next one's
+// bill, nothing here tells.
+func (c *comparing) gone() (n int) {
+	days := daysOf(c.s)
+	for k, at := range c.cells {
+		if k.day == days[len(days)-1] {
+			n += at.gone
+		}
+	}
+	return n
+}
+
 // notes say what the reader should know of the comparison itself.
 func (c *comparing) notes() {
 	n := func(format string, args ...any) { c.r.Notes = append(c.r.Notes, fmt.Sprintf(format, args...)) }
@@ -283,6 +327,9 @@ func (c *comparing) notes() {
 	}
 	if !s.HasUsage {
 		n("there is no usage among the reports: without tokens, a difference in money can't be split any further")
+	}
+	if edge := c.gone(); edge > 0 {
+		n("%d calls at the end of this time are taken to be on the bill of the day after, which wasn't read: compare both days together to be sure", edge)
 	}
 	if c.r.Pending > 0 {
 		n("%d attempts are not settled yet", c.r.Pending)

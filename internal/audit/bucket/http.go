@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -25,7 +26,12 @@ const maxBody = 32 << 20
 // Handler answers POST /api/v1/reconcile/statement: a Request, with its Result. Errors are
 // {"error": {"code", "message"}}.
 func Handler(books *ledger.Ledger, prices func() *pricing.Book, logger *slog.Logger) http.Handler {
-	var one sync.Mutex // at a time, or two of the same would each post half
+	var one sync.Mutex                                                    // at a time, or two of the same would each post half
+	compare := func(ctx context.Context, req *Request) (*Result, error) { // answers are written without the lock, however slowly they are read
+		one.Lock()
+		defer one.Unlock()
+		return Compare(ctx, Sources{books, prices(), time.Now()}, &req.Statement, req.Post)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var req Request
 		in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
@@ -34,9 +40,7 @@ func Handler(books *ledger.Ledger, prices func() *pricing.Book, logger *slog.Log
 			fail(w, http.StatusBadRequest, "invalid_statement", err)
 			return
 		}
-		one.Lock()
-		defer one.Unlock()
-		result, err := Compare(r.Context(), Sources{books, prices(), time.Now()}, &req.Statement, req.Post)
+		result, err := compare(r.Context(), &req)
 		switch {
 		case errors.Is(err, ErrInvalid):
 			fail(w, http.StatusBadRequest, "invalid_statement", err)

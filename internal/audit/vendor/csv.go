@@ -1,6 +1,7 @@
 package vendor
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -182,7 +183,7 @@ func anthropicRecord(r *record, model string) (*Row, error) {
 	}
 	row := &Row{
 		Vendor: Anthropic, Start: day, End: day.AddDate(0, 0, 1), Model: modelID(model), Context: r.text("context_window"),
-		Project: r.text("workspace"), APIKey: firstText(r.text("api_key_id"), r.text("api_key")),
+		Project: r.text("workspace"), APIKey: cmp.Or(r.text("api_key_id"), r.text("api_key")),
 		Tier: anthropicTier(r.text("usage_type"), r.text("speed")),
 	}
 	if row.Tier != "batch" && row.Tier != "fast" { // other words of usage_type are not tiers
@@ -212,18 +213,11 @@ func anthropicCostRecord(r *record) (*Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row.Kind, row.Item = Cost, firstText(r.text("cost_type"), r.text("token_type"))
+	row.Kind, row.Item = Cost, cmp.Or(r.text("cost_type"), r.text("token_type"))
 	currency := "USD" // as the column's name says
 	if r.has("currency") {
 		currency = r.text("currency")
 	}
 	row.Amount, err = money(r.text("cost_usd"), currency, 1)
 	return row, err
-}
-
-func firstText(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

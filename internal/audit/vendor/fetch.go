@@ -70,6 +70,8 @@ func (r *Reading) Fetch(ctx context.Context, s Source) error {
 
 func (r *Reading) fetch(ctx context.Context, s *Source, one report) error {
 	next := ""
+	r.asked = one.kind
+	defer func() { r.asked = "" }()
 	for n := 1; n <= maxPages; n++ {
 		name := fmt.Sprintf("%s of %s, page %d", one.kind, s.Vendor, n)
 		body, err := s.get(ctx, one.path, r.query(s.Vendor, one, next))

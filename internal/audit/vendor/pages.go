@@ -145,6 +145,9 @@ func (p *pages) bucket(b *bucket, n int) error {
 	default:
 		return errors.New("it has neither start_time nor starting_at")
 	}
+	if b.Results == nil {
+		return errors.New("it has no results: one of nothing has an empty list")
+	}
 	if len(b.Results) == 0 {
 		return p.sink.bucket("", from.UTC(), to.UTC())
 	}

@@ -39,6 +39,35 @@ const (
 		"2026-11-23,Claude Haiku 4.5,Default,ours,message,≤ 200k,output,1.234567,1.234567,token,global,standard\n"
 )
 
+// emptyPage is of the two days after those of the others.
+const emptyPage = `{"object":"page","data":[{"object":"bucket","start_time":1795564800,"end_time":1795651200,"results":[]},
+{"object":"bucket","start_time":1795651200,"end_time":1795737600,"results":[]}],"has_more":false,"next_page":null}`
+
+// A page on which nothing was billed belongs to a report as any other does, be it the
+// first or the last.
+func TestEmptyPages(t *testing.T) {
+	more := func(page string) string { return strings.Replace(page, `"has_more":false`, `"has_more":true`, 1) }
+	for _, files := range [][]string{{more(openAIUsagePage), emptyPage}, {more(emptyPage), openAIUsagePage}, {more(openAIUsagePage) + emptyPage}} {
+		s, err := statement(t, vendor.Selection{}, files...)
+		if err != nil || s.Rows != 2 || len(s.NoUsage) > 0 {
+			t.Errorf("%+v, %v", s, err)
+		}
+	}
+}
+
+func TestDaysWithoutBuckets(t *testing.T) {
+	later := strings.NewReplacer("1795392000", "1795651200", "1795478400", "1795737600").Replace(openAIUsageCSV)
+	s, err := statement(t, vendor.Selection{}, openAIUsageCSV, later)
+	if err != nil || fmt.Sprint(s.NoUsage, s.NoCosts) != "[2026-11-24 2026-11-25] []" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	since := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	s, err = statement(t, vendor.Selection{Since: since, Until: since.AddDate(0, 0, 3)}, openAIUsagePage, openAICostsPage)
+	if err != nil || fmt.Sprint(s.NoUsage, s.NoCosts) != "[2026-11-22] [2026-11-22]" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 func statement(t *testing.T, s vendor.Selection, files ...string) (*vendor.Statement, error) {
 	t.Helper()
 	r := vendor.NewReading(s)
@@ -112,6 +141,10 @@ func TestRefused(t *testing.T) {
 		{"a page cut", []string{openAIUsagePage[:len(openAIUsagePage)-40]}, []string{"file1:5:", "cut off"}},
 		{"a page cut in a number", []string{openAICostsPage[:150]}, []string{"file1:2:", "cut off"}},
 		{"more pages to come", []string{strings.Replace(openAIUsagePage, `"has_more":false`, `"has_more":true`, 1)}, []string{"has_more"}},
+		{"pages without a last one", []string{strings.Replace(emptyPage, `"has_more":false`, `"has_more":true`, 1), strings.Replace(openAIUsagePage, `"has_more":false`, `"has_more":true`, 1)}, []string{"usage", "has_more"}},
+		{"one empty last page for two reports", []string{strings.Replace(openAIUsagePage, `"has_more":false`, `"has_more":true`, 1), strings.Replace(openAICostsPage, `"has_more":false`, `"has_more":true`, 1), emptyPage}, []string{"has_more"}},
+		{"a page twice in a file", []string{openAIUsagePage + "\n" + openAIUsagePage}, []string{"page 2", "bucket 1", "also in file1"}},
+		{"a bucket without results", []string{strings.Replace(emptyPage, `"results"`, `"result"`, 1)}, []string{"bucket 1", "no results"}},
 		{"a file twice", []string{anthropicUsageCSV, anthropicUsageCSV}, []string{"file2", "also in file1"}},
 		{"two vendors", []string{openAIUsageCSV, anthropicUsageCSV}, []string{"file2:2:", "anthropic", "openai"}},
 		{"not grouped by model", []string{strings.Replace(openAIUsagePage, `"model":"gpt-5.5-2026-04-23"`, `"model":null`, 1)}, []string{"bucket 1", "grouped"}},

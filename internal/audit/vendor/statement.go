@@ -29,6 +29,10 @@ type Statement struct {
 	CostTier bool          `json:"costs_by_tier"` // the costs tell them apart
 	NoWrites bool          `json:"no_cache_writes"`
 
+	// Days of the time of which the reports have no bucket, not even an empty one.
+	NoUsage []string `json:"days_without_usage"`
+	NoCosts []string `json:"days_without_costs"`
+
 	Places  []string `json:"places"`        // projects or workspaces, some of those that were compared
 	Keys    []string `json:"api_keys"`      // likewise
 	LeftOut int64    `json:"rows_left_out"` // of other projects, keys or times
@@ -69,13 +73,20 @@ type Reading struct {
 	windows   map[Kind]*window
 	pages     map[Kind]*[2]int // all, and those with more to come
 	files     map[[sha256.Size]byte]string
-	buckets   map[bucketKey]string // the file it is from
-	file      string
+	buckets   map[bucketKey]origin
+	from      origin // of what is read now
 	next      string // page, by the last one
+	asked     Kind   // of what is being fetched; "": the rows tell
 	fragments bool   // a usage row told no requests
 }
 
 type window struct{ from, to time.Time }
+
+// origin is a file, and which of all pages that were read.
+type origin struct {
+	file string
+	page int
+}
 
 type bucketKey struct {
 	kind Kind
@@ -86,7 +97,7 @@ type bucketKey struct {
 func NewReading(s Selection) *Reading {
 	return &Reading{
 		Selection: s, usage: map[[3]string]*UsageSum{}, costs: map[[4]string]*CostSum{}, windows: map[Kind]*window{},
-		pages: map[Kind]*[2]int{}, files: map[[sha256.Size]byte]string{}, buckets: map[bucketKey]string{},
+		pages: map[Kind]*[2]int{}, files: map[[sha256.Size]byte]string{}, buckets: map[bucketKey]origin{},
 	}
 }
 
@@ -94,11 +105,12 @@ const (
 	maxSums    = 100_000 // models, tiers and days that are kept
 	maxBuckets = 200_000 // of time: four months of minutes
 	maxNames   = 20
+	maxGaps    = 1000 // days: of more time nothing is compared
 )
 
 // File reads a report. After an error the reading is of no use.
 func (r *Reading) File(name string, in io.Reader) error {
-	r.file = name
+	r.from.file = name
 	digest, err := read(name, in, sink{row: r.row, bucket: r.bucket, page: r.page})
 	if err != nil {
 		return err
@@ -111,6 +123,8 @@ func (r *Reading) File(name string, in io.Reader) error {
 }
 
 func (r *Reading) page(kind Kind, more bool, next string) {
+	kind = cmp.Or(kind, r.asked)
+	r.from.page++
 	if r.next = ""; more {
 		r.next = next
 	}
@@ -123,17 +137,17 @@ func (r *Reading) page(kind Kind, more bool, next string) {
 	}
 }
 
-// bucket notes that a bucket is there. It may come from one file only: two exports of
-// the same time would be added up. One without rows may be of either kind.
+// bucket notes that a bucket is there. It may come from one file and page only: two
+// exports of the same time would be added up. One without rows may be of either kind.
 func (r *Reading) bucket(kind Kind, from, to time.Time) error {
 	if !r.Since.IsZero() && from.Before(r.Since) || !r.Until.IsZero() && to.After(r.Until) {
 		return nil
 	}
 	key := bucketKey{kind, from.Unix()}
-	if first, ok := r.buckets[key]; ok && kind != "" && first != r.file {
-		return fmt.Errorf("the bucket of %s is also in %s: give one report of a time", from.Format(time.RFC3339), first)
+	if first, ok := r.buckets[key]; ok && kind != "" && first != r.from {
+		return fmt.Errorf("the bucket of %s is also in %s: give one report of a time", from.Format(time.RFC3339), first.file)
 	}
-	if r.buckets[key] = r.file; len(r.buckets) > maxBuckets {
+	if r.buckets[key] = r.from; len(r.buckets) > maxBuckets {
 		return fmt.Errorf("more than %d buckets of time: give less at once", maxBuckets)
 	}
 	if width := to.Sub(from); r.s.Width == 0 || width < r.s.Width {
@@ -235,10 +249,8 @@ func note(names []string, name string) []string {
 
 // Statement is the sum of all that was read, once that is whole.
 func (r *Reading) Statement(provider string) (*Statement, error) {
-	for kind, n := range r.pages {
-		if n[0] > 0 && n[0] == n[1] {
-			return nil, fmt.Errorf("the pages of %s say that there are more (has_more): give those too", firstText(string(kind), "a report"))
-		}
+	if err := r.whole(); err != nil {
+		return nil, err
 	}
 	s := r.s
 	if s.Vendor == "" {
@@ -250,6 +262,7 @@ func (r *Reading) Statement(provider string) (*Statement, error) {
 	if err := r.window(&s); err != nil {
 		return nil, err
 	}
+	s.NoUsage, s.NoCosts = r.gaps(&s)
 	s.Usage, s.Costs = []UsageSum{}, []CostSum{}
 	for _, u := range r.usage {
 		if r.fragments {
@@ -264,6 +277,45 @@ func (r *Reading) Statement(provider string) (*Statement, error) {
 		return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Day, b.Day))
 	})
 	return &s, nil
+}
+
+// whole says if each report's last page is there. One without rows can be that of either
+// report, but of one only.
+func (r *Reading) whole() error {
+	ends := 0 // without rows
+	if n := r.pages[""]; n != nil {
+		ends = n[0] - n[1]
+	}
+	for _, kind := range []Kind{Usage, Cost} {
+		if n := r.pages[kind]; n == nil || n[0] > n[1] {
+			continue
+		}
+		if ends--; ends < 0 {
+			return fmt.Errorf("the pages of %s say that there are more (has_more): give those too", kind)
+		}
+	}
+	if r.pages[""] != nil && r.pages[Usage] == nil && r.pages[Cost] == nil && ends == 0 {
+		return errors.New("the pages say that there are more (has_more): give those too")
+	}
+	return nil
+}
+
+// gaps are the days of which there is no bucket.
+func (r *Reading) gaps(s *Statement) (usage, costs []string) {
+	has := map[Kind]map[string]bool{Usage: {}, Cost: {}, "": {}}
+	for key := range r.buckets {
+		has[key.kind][time.Unix(key.unix, 0).UTC().Format(time.DateOnly)] = true
+	}
+	for t := s.From.UTC().Truncate(24 * time.Hour); t.Before(s.To) && len(usage)+len(costs) < maxGaps; t = t.AddDate(0, 0, 1) {
+		day := t.Format(time.DateOnly)
+		if s.HasUsage && !has[Usage][day] && !has[""][day] {
+			usage = append(usage, day)
+		}
+		if s.HasCosts && !has[Cost][day] && !has[""][day] {
+			costs = append(costs, day)
+		}
+	}
+	return usage, costs
 }
 
 // window is the time that the statement speaks of.
