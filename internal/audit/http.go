@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/recoup-gateway/recoup/internal/adminapi"
 	"github.com/recoup-gateway/recoup/internal/audit/report"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/pricing"
@@ -51,7 +53,7 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /api/v1/incidents/{id}", h.showIncident)
 	mux.HandleFunc("POST /api/v1/incidents/{id}/close", h.closeIncident)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		h.fail(w, http.StatusNotFound, "not_found", fmt.Errorf("there is no %s %s here", r.Method, r.URL.Path))
+		adminapi.Fail(w, http.StatusNotFound, "not_found", fmt.Errorf("there is no %s %s here", r.Method, r.URL.Path))
 	})
 	return mux
 }
@@ -71,7 +73,7 @@ func (h *handler) audit(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, err)
 		return
 	}
-	h.answer(w, http.StatusOK, s)
+	adminapi.Answer(w, http.StatusOK, s)
 }
 
 func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
@@ -87,59 +89,48 @@ func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		h.fail(w, http.StatusRequestEntityTooLarge, "bill_too_large",
+		adminapi.Fail(w, http.StatusRequestEntityTooLarge, "bill_too_large",
 			fmt.Errorf("the bill is larger than %d MiB: give it in parts, without complete", maxBody>>20))
 		return
 	case err != nil:
-		h.fail(w, http.StatusBadRequest, "invalid_bill", fmt.Errorf("the bill can't be read: %w", err))
+		adminapi.Fail(w, http.StatusBadRequest, "invalid_bill", fmt.Errorf("the bill can't be read: %w", err))
 		return
 	}
-	h.one.Lock()
-	defer h.one.Unlock()
-	result, err := Reconcile(r.Context(), h.Ledger, h.Prices(), bill)
+	result, err := h.reconcileOne(r.Context(), bill)
 	if err != nil {
 		h.failed(w, err)
 		return
 	}
 	h.Logger.Info("reconciled with a provider's bill", "provider", result.Provider, "lines", result.Lines,
 		"revisions", result.Revisions, "unexplained_tokens", result.Unexplained, "out_of_bounds", len(result.OutOfBounds))
-	h.answer(w, http.StatusOK, result)
+	adminapi.Answer(w, http.StatusOK, result)
+}
+
+// reconcileOne holds the lock no longer than that: the answer may be read slowly.
+func (h *handler) reconcileOne(ctx context.Context, bill Bill) (Reconciliation, error) {
+	h.one.Lock()
+	defer h.one.Unlock()
+	return Reconcile(ctx, h.Ledger, h.Prices(), bill)
 }
 
 func (h *handler) failed(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, ErrInvalid), errors.Is(err, ledger.ErrSummarised):
-		h.fail(w, http.StatusBadRequest, "invalid_bill", err)
+		adminapi.Fail(w, http.StatusBadRequest, "invalid_bill", err)
 		return
 	case errors.Is(err, report.ErrInvalid):
-		h.fail(w, http.StatusBadRequest, "invalid_query", err)
+		adminapi.Fail(w, http.StatusBadRequest, "invalid_query", err)
 		return
 	case errors.Is(err, ledger.ErrInvalid):
-		h.fail(w, http.StatusBadRequest, "invalid_incident", err)
+		adminapi.Fail(w, http.StatusBadRequest, "invalid_incident", err)
 		return
 	case errors.Is(err, ledger.ErrNotFound):
-		h.fail(w, http.StatusNotFound, "no_such_incident", errors.New("there is no such incident: GET /api/v1/incidents lists them"))
+		adminapi.Fail(w, http.StatusNotFound, "no_such_incident", errors.New("there is no such incident: GET /api/v1/incidents lists them"))
 		return
 	case errors.Is(err, ledger.ErrFinal):
-		h.fail(w, http.StatusConflict, "incident_final", errors.New("the incident is final, and doesn't change any more"))
+		adminapi.Fail(w, http.StatusConflict, "incident_final", errors.New("the incident is final, and doesn't change any more"))
 		return
 	}
 	h.Logger.Error("audit", "error", err)
-	h.fail(w, http.StatusInternalServerError, "books_failed", err)
-}
-
-func (h *handler) fail(w http.ResponseWriter, status int, code string, err error) {
-	type detail struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	}
-	h.answer(w, status, struct {
-		Error detail `json:"error"`
-	}{detail{code, err.Error()}})
-}
-
-func (h *handler) answer(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client may have left
+	adminapi.Fail(w, http.StatusInternalServerError, "books_failed", err)
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/recoup-gateway/recoup/internal/adminapi"
 	"github.com/recoup-gateway/recoup/internal/audit/report"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 )
@@ -41,7 +42,7 @@ func (h *handler) listIncidents(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, err)
 		return
 	}
-	h.answer(w, http.StatusOK, list)
+	adminapi.Answer(w, http.StatusOK, list)
 }
 
 func (h *handler) openIncident(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +61,7 @@ func (h *handler) openIncident(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.Logger.Info("an incident was declared", "incident", i.Number, "name", i.Name)
-	h.answer(w, http.StatusCreated, report.Describe(i))
+	adminapi.Answer(w, http.StatusCreated, report.Describe(i))
 }
 
 // milliseconds is a time as the books keep it.
@@ -81,7 +82,7 @@ func (h *handler) showIncident(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, err)
 		return
 	}
-	h.answer(w, http.StatusOK, report.Describe(i))
+	adminapi.Answer(w, http.StatusOK, report.Describe(i))
 }
 
 func (h *handler) closeIncident(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +92,7 @@ func (h *handler) closeIncident(w http.ResponseWriter, r *http.Request) {
 	}
 	i, err := h.find(r)
 	if err == nil && !i.End.IsZero() {
-		h.fail(w, http.StatusConflict, "incident_closed", fmt.Errorf("incident %d has ended at %s", i.Number, i.End.Format(time.RFC3339)))
+		adminapi.Fail(w, http.StatusConflict, "incident_closed", fmt.Errorf("incident %d has ended at %s", i.Number, i.End.Format(time.RFC3339)))
 		return
 	}
 	if err == nil {
@@ -108,7 +109,7 @@ func (h *handler) closeIncident(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.Logger.Info("an incident was closed", "incident", i.Number, "name", i.Name)
-	h.answer(w, http.StatusOK, report.Describe(i))
+	adminapi.Answer(w, http.StatusOK, report.Describe(i))
 }
 
 // decode reads the body of a request; it may be empty where all of it can be left out.
@@ -116,7 +117,7 @@ func (h *handler) decode(w http.ResponseWriter, r *http.Request, v any) bool {
 	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDeclared))
 	in.DisallowUnknownFields()
 	if err := in.Decode(v); err != nil && !errors.Is(err, io.EOF) {
-		h.fail(w, http.StatusBadRequest, "invalid_incident", fmt.Errorf("the body can't be read: %w", err))
+		adminapi.Fail(w, http.StatusBadRequest, "invalid_incident", fmt.Errorf("the body can't be read: %w", err))
 		return false
 	}
 	return true

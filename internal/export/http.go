@@ -1,13 +1,13 @@
 package export
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
 
+	"github.com/recoup-gateway/recoup/internal/adminapi"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 )
 
@@ -24,13 +24,13 @@ func Handler(books *ledger.Ledger, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req, err := parse(r.URL.Query())
 		if err != nil {
-			refuse(w, http.StatusBadRequest, "invalid_request", err)
+			adminapi.Fail(w, http.StatusBadRequest, "invalid_request", err)
 			return
 		}
 		missing, err := Missing(r.Context(), books, req)
 		if err != nil {
 			logger.Error("an export could not begin", "error", err)
-			refuse(w, http.StatusInternalServerError, "books_failed", err)
+			adminapi.Fail(w, http.StatusInternalServerError, "books_failed", err)
 			return
 		}
 		if missing != "" {
@@ -48,12 +48,6 @@ func Handler(books *ledger.Ledger, logger *slog.Logger) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 	})
-}
-
-func refuse(w http.ResponseWriter, status int, code string, err error) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": code, "message": err.Error()}}) // the client may have left
 }
 
 func parse(q url.Values) (r Request, err error) {

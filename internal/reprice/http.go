@@ -1,12 +1,14 @@
 package reprice
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
 
+	"github.com/recoup-gateway/recoup/internal/adminapi"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/pricing"
 )
@@ -14,7 +16,12 @@ import (
 // Handler answers POST /api/v1/prices/reprice: a Request, with its Result, by the book
 // that is in use. Errors are {"error": {"code", "message"}}.
 func Handler(books *ledger.Ledger, book func() *pricing.Book, logger *slog.Logger) http.Handler {
-	var one sync.Mutex // at a time, or each would find half of what there is
+	var one sync.Mutex                                              // at a time, or each would find half of what there is
+	run := func(ctx context.Context, req Request) (Result, error) { // no longer than that: the answer may be read slowly
+		one.Lock()
+		defer one.Unlock()
+		return Run(ctx, books, book(), req)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var req Request
 		in := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
@@ -27,29 +34,17 @@ func Handler(books *ledger.Ledger, book func() *pricing.Book, logger *slog.Logge
 			err = errors.New("until is not after since")
 		}
 		if err != nil {
-			fail(w, http.StatusBadRequest, "invalid_request", err)
+			adminapi.Fail(w, http.StatusBadRequest, "invalid_request", err)
 			return
 		}
-		one.Lock()
-		defer one.Unlock()
-		result, err := Run(r.Context(), books, book(), req)
+		result, err := run(r.Context(), req)
 		if err != nil {
 			logger.Error("reprice", "error", err, "posted", result.Posted)
-			fail(w, http.StatusInternalServerError, "books_failed", err)
+			adminapi.Fail(w, http.StatusInternalServerError, "books_failed", err)
 			return
 		}
 		logger.Info("attempts were compared with the price book", "version", result.Version, "attempts", result.Attempts,
 			"difference_usd", result.Difference.String(), "posted", result.Posted)
-		answer(w, http.StatusOK, result)
+		adminapi.Answer(w, http.StatusOK, result)
 	})
-}
-
-func fail(w http.ResponseWriter, status int, code string, err error) {
-	answer(w, status, map[string]any{"error": map[string]string{"code": code, "message": err.Error()}})
-}
-
-func answer(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client may have left
 }
