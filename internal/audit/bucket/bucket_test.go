@@ -208,17 +208,34 @@ func (s *site) expect(r *bucket.Result, want ...string) {
 	}
 }
 
-func (s *site) unexplained() map[string]string {
+// stands is what the books say of bills: of days on which one differs, its amounts and
+// their parts; and how many days and models agree.
+func (s *site) stands() (differ map[string]string, agree int) {
 	s.Helper()
-	all := map[string]string{}
+	differ = map[string]string{}
 	err := s.books.Unexplained(s.Context(), func(u ledger.Unexplained) error {
-		all[u.Day[8:]+" "+u.Model] = u.Amount.String()
+		if u.Agrees() {
+			agree++
+			return nil
+		}
+		text := u.Amount.String()
+		for _, name := range slices.Sorted(maps.Keys(u.Parts)) {
+			text += " " + name + " " + u.Parts[name].String()
+		}
+		differ[u.Day[8:]+" "+u.Model] = text
 		return nil
 	})
 	if err != nil {
 		s.Fatal(err)
 	}
-	return all
+	return differ, agree
+}
+
+func (s *site) expectStands(agree int, want map[string]string) {
+	s.Helper()
+	if differ, n := s.stands(); !maps.Equal(differ, want) || n != agree {
+		s.Errorf("of %d it stands that they agree, of others %v; want %d, %v", n, differ, agree, want)
+	}
 }
 
 func TestAgrees(t *testing.T) {
@@ -226,10 +243,15 @@ func TestAgrees(t *testing.T) {
 	s.post(call{model: "gpt-5.5", at: day.Add(time.Hour)})
 	s.post(call{model: "gpt-5-mini", at: day.Add(30 * time.Hour)})
 	s.post(call{model: "gpt-5-mini", at: day.Add(47*time.Hour + 59*time.Minute), cut: books.BillingStops, bounds: [2]int64{500, 700}})
-	r := s.compare(true)
-	s.expect(r)
-	if r.State != bucket.Reconciled || r.Agreed != 2 || r.Attempts != 3 || r.Posted != 0 || len(s.unexplained()) != 0 {
-		t.Errorf("%+v", r)
+	s.compare(false)
+	s.expectStands(0, map[string]string{})
+	for _, recorded := range []int{2, 0} { // that there was a bill is in the books once
+		r := s.compare(true)
+		s.expect(r)
+		if r.State != bucket.Reconciled || r.Agreed != 2 || r.Attempts != 3 || r.Posted != 0 || r.Recorded != recorded {
+			t.Errorf("%+v", r)
+		}
+		s.expectStands(2, map[string]string{})
 	}
 }
 
@@ -264,17 +286,19 @@ func TestSevenDifferences(t *testing.T) {
 	}
 	r := s.compare(false)
 	s.expect(r, want...)
-	if r.Posted != 0 || len(s.unexplained()) != 0 {
-		t.Errorf("without --post %d were posted: %v", r.Posted, s.unexplained())
+	if r.Posted != 0 || r.Recorded != 0 {
+		t.Errorf("without --post %d were posted, %d recorded", r.Posted, r.Recorded)
 	}
+	s.expectStands(0, map[string]string{})
 	r = s.compare(true)
 	s.expect(r, want...)
-	posted := map[string]string{
-		"23 gpt-5.5": "0.00036", "23 gpt-5-mini": "0.0003425", "23 other": "0.5", "23 gpt-5.4": "0.0135", "23 gpt-5": "0.001", "23 gpt-5.1": "-0.00001",
+	if r.Posted != 6 || r.Recorded != 7 {
+		t.Errorf("%d posted, %d recorded", r.Posted, r.Recorded)
 	}
-	if got := s.unexplained(); r.Posted != 6 || !maps.Equal(got, posted) {
-		t.Errorf("%d posted: %v, want %v", r.Posted, got, posted)
-	}
+	s.expectStands(7, map[string]string{
+		"23 gpt-5.5": "0.00036 estimated 0.00036", "23 gpt-5-mini": "0.0003425 bypassed 0.0003425", "23 other": "0.5 bypassed 0.5",
+		"23 gpt-5.4": "0.0135 on_cancel 0.0135", "23 gpt-5": "0.001 price 0.001", "23 gpt-5.1": "-0.00001 unexplained -0.00001",
+	})
 	again := s.compare(true)
 	s.expect(again, want...)
 	if again.Posted != 0 || again.Standing != again.Adjustment || again.Adjustment != r.Adjustment {
@@ -290,13 +314,26 @@ func TestTakenBack(t *testing.T) {
 	s := newSite(t)
 	s.post(call{model: "gpt-5.5", at: day.Add(time.Hour)})
 	s.dollars("gpt-5.5", day, "0.25")
-	if r := s.compare(true); r.Posted != 1 || s.unexplained()["23 gpt-5.5"] != "0.25" {
-		t.Errorf("%d posted, %v", r.Posted, s.unexplained())
+	if r := s.compare(true); r.Posted != 1 {
+		t.Errorf("%d posted", r.Posted)
 	}
+	s.expectStands(0, map[string]string{"23 gpt-5.5": "0.25 price 0.25"})
 	s.dollars("gpt-5.5", day, "-0.25")
-	if r := s.compare(true); r.Posted != 1 || s.unexplained()["23 gpt-5.5"] != "0" || r.State != bucket.Reconciled {
-		t.Errorf("%d posted, %v", r.Posted, s.unexplained())
+	if r := s.compare(true); r.Posted != 1 || r.State != bucket.Reconciled {
+		t.Errorf("%d posted, %s", r.Posted, r.State)
 	}
+	s.expectStands(1, map[string]string{})
+}
+
+// A model that nobody has a price of differs in tokens alone: that is no agreement.
+func TestWithoutPrice(t *testing.T) {
+	s := newSite(t)
+	s.s.HasCosts = false
+	s.more("nobodys", day, vendor.Tokens{Input: 50, Output: 7}, 1)
+	if r := s.compare(true); r.Posted != 0 || r.Recorded != 1 || r.State != bucket.Differs {
+		t.Errorf("%+v", r)
+	}
+	s.expectStands(0, map[string]string{"23 other": "0 bypassed 0"})
 }
 
 // What crossed the beginning or the end of the time is no difference; what is missing
@@ -346,9 +383,10 @@ func TestRefused(t *testing.T) {
 		st.Costs[0].USD = pricing.Sum{}
 		tt.spoil(st)
 		_, err := bucket.Compare(t.Context(), bucket.Sources{Books: s.books, Prices: pricing.Embedded(), Now: tt.now}, st, true)
-		if !errors.Is(err, bucket.ErrInvalid) || len(s.unexplained()) != 0 {
-			t.Errorf("%s: %v; %v", name, err, s.unexplained())
+		if !errors.Is(err, bucket.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
 		}
+		s.expectStands(0, map[string]string{})
 	}
 }
 
