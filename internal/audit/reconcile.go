@@ -1,8 +1,11 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
@@ -62,6 +65,10 @@ type reconciling struct {
 
 // place is where an unexplained amount is posted.
 type place struct{ model, tier, day string }
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.day, q.day), cmp.Compare(p.model, q.model), cmp.Compare(p.tier, q.tier))
+}
 
 func (r *reconciling) run(ctx context.Context) error {
 	var unknown []*Line
@@ -213,8 +220,8 @@ func (r *reconciling) post(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for at, parts := range r.beyond {
-		u, err := ledger.Beyond(parts)
+	for _, at := range slices.SortedFunc(maps.Keys(r.beyond), place.compare) {
+		u, err := ledger.Beyond(r.beyond[at])
 		if err != nil {
 			return err
 		}
