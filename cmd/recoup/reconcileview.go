@@ -75,10 +75,14 @@ func verdict(r *bucket.Result, post bool) string {
 		state = fmt.Sprintf("%d models and days differ, by $%s; %d agree.", len(r.Cells), r.Adjustment, r.Agreed)
 	}
 	switch {
-	case post && r.Posted == 0:
+	case post && r.Posted+r.Recorded == 0:
 		return state + " Nothing was posted: the books have it already."
+	case post && r.Posted == 0:
+		return fmt.Sprintf("%s That is in the books now, of %d models and days.", state, r.Recorded)
 	case post:
 		return fmt.Sprintf("%s %d adjustments were posted.", state, r.Posted)
+	case r.State == bucket.Reconciled && r.Standing.Sign() == 0:
+		return state + " To have that in the books, for audits: --post."
 	case r.Standing == r.Adjustment:
 		return state + " The books have that as unexplained already."
 	}

@@ -1,8 +1,11 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
@@ -42,7 +45,7 @@ func Reconcile(ctx context.Context, books *ledger.Ledger, prices *pricing.Book, 
 	if err := bill.check(); err != nil {
 		return Reconciliation{}, err
 	}
-	r := &reconciling{books: books, prices: prices, bill: &bill, matched: map[ledger.AttemptID]bool{}, amounts: map[place]pricing.Sum{}}
+	r := &reconciling{books: books, prices: prices, bill: &bill, matched: map[ledger.AttemptID]bool{}, beyond: map[place]map[string]pricing.Sum{}}
 	r.result = Reconciliation{Provider: bill.Provider, Lines: len(bill.Lines), Findings: []Finding{}, OutOfBounds: []Finding{}}
 	if err := r.run(ctx); err != nil {
 		return r.result, fmt.Errorf("audit: reconcile: %w", err)
@@ -56,12 +59,16 @@ type reconciling struct {
 	prices  *pricing.Book
 	bill    *Bill
 	result  Reconciliation
-	matched map[ledger.AttemptID]bool // attempts that have their line
-	amounts map[place]pricing.Sum     // unexplained
+	matched map[ledger.AttemptID]bool        // attempts that have their line
+	beyond  map[place]map[string]pricing.Sum // what is unexplained, by finding; empty: the bill agrees there
 }
 
 // place is where an unexplained amount is posted.
 type place struct{ model, tier, day string }
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.day, q.day), cmp.Compare(p.model, q.model), cmp.Compare(p.tier, q.tier))
+}
 
 func (r *reconciling) run(ctx context.Context) error {
 	var unknown []*Line
@@ -106,6 +113,7 @@ func (r *reconciling) run(ctx context.Context) error {
 // compare holds an attempt against its line.
 func (r *reconciling) compare(row ledger.Row, l *Line) error {
 	booked, billed := tokensOf(row.Current.Bill), l.tokens()
+	r.compared(placeOf(row))
 	if !estimated(row) {
 		r.result.Reported++
 		if booked == billed {
@@ -155,6 +163,7 @@ func (r *reconciling) absent(ctx context.Context) error {
 	}
 	for _, row := range rows {
 		booked := tokensOf(row.Current.Bill)
+		r.compared(placeOf(row))
 		if estimated(row) {
 			r.result.Estimated++
 			r.result.Difference += booked.size()
@@ -185,32 +194,39 @@ func (r *reconciling) unexplained(f Finding, at place, amount pricing.Sum) {
 	r.result.Unexplained += tokens
 	r.result.Findings = append(r.result.Findings, f.sentence())
 	r.result.UnexplainedUSD = r.result.UnexplainedUSD.Plus(amount)
-	r.amounts[at] = r.amounts[at].Plus(amount)
+	if r.beyond[at] == nil {
+		r.beyond[at] = map[string]pricing.Sum{}
+	}
+	r.beyond[at][f.What] = r.beyond[at][f.What].Plus(amount)
+}
+
+// compared notes where the bill speaks of something, if that is one of its days.
+func (r *reconciling) compared(at place) {
+	first, last := day(r.bill.From, r.bill.From), day(r.bill.To.Add(-1), r.bill.From)
+	if r.beyond[at] == nil && first <= at.day && at.day <= last {
+		r.beyond[at] = map[string]pricing.Sum{}
+	}
 }
 
 // post makes the books say what is unexplained of the bill's days, and that
 // nothing else of them is any more.
 func (r *reconciling) post(ctx context.Context) error {
-	first, last := day(r.bill.From, r.bill.From), day(r.bill.To.Add(-1), r.bill.From)
 	err := r.books.Unexplained(ctx, func(u ledger.Unexplained) error {
-		at := place{u.Model, u.Tier, u.Day}
-		if _, still := r.amounts[at]; !still && u.Provider == r.bill.Provider && first <= u.Day && u.Day <= last {
-			r.amounts[at] = pricing.Sum{}
+		if u.Provider == r.bill.Provider {
+			r.compared(place{u.Model, u.Tier, u.Day})
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for at, sum := range r.amounts {
-		amount, err := sum.Picodollars()
+	for _, at := range slices.SortedFunc(maps.Keys(r.beyond), place.compare) {
+		u, err := ledger.Beyond(r.beyond[at])
 		if err != nil {
 			return err
 		}
-		_, err = r.books.PostUnexplained(ledger.Unexplained{
-			Provider: r.bill.Provider, Model: at.model, Tier: at.tier, Day: at.day, Amount: amount,
-		})
-		if err != nil {
+		u.Provider, u.Model, u.Tier, u.Day = r.bill.Provider, at.model, at.tier, at.day
+		if _, err := r.books.PostUnexplained(u); err != nil {
 			return err
 		}
 	}

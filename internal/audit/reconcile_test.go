@@ -24,6 +24,16 @@ func TestReportedAttemptsEqualTheBill(t *testing.T) {
 	got := s.reconcile(whole(line("req_1", 2000, 1500, noon), line("req_2", 2000, 1500, noon)))
 	s.expect(got, audit.Reconciliation{Reported: 2})
 	s.balanced(audit.Tokens{Input: 4000, Output: 3000})
+	s.standsUnexplained("0") // that it was compared is in the books
+	n := 0
+	if err := s.books.Unexplained(t.Context(), func(u ledger.Unexplained) error {
+		if n++; !u.Agrees() || u.Day != noon.Format(time.DateOnly) || u.Model != "gpt-5.5" {
+			t.Errorf("%+v", u)
+		}
+		return nil
+	}); err != nil || n != 1 {
+		t.Errorf("%d, %v", n, err)
+	}
 }
 
 // A token off is named, and the books stay what the provider reported.

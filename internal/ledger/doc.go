@@ -86,7 +86,7 @@
 // unexplained, incident, summary, cut), t time of posting in unix ms (the host's clock, not in order), s
 // stream, n attempt, r revision, y reason, p provider, m model; a the attempt, with
 // its first bill; b the rest of a bill, o of outcomes (lb their labels); x a miss, u an unexplained
-// amount; sm a part of a summary (rows, and sums: all tallies as of the cut), ct a cut: s
+// amount (pt its parts; one of nothing is a bill that agreed); sm a part of a summary (rows, and sums: all tallies as of the cut), ct a cut: s
 // and h the last entry that was summarised, b the end of the months that are closed, of
 // the entries with all that was ever summarised, n the attempts in them; z an incident; bk
 // when the answer broke off (at, in unix ms, and c the cause), b.bd what an estimated bill

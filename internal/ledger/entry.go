@@ -133,6 +133,8 @@ type unexplainedBody struct {
 	Tier   string `json:"tr,omitempty"`
 	Day    string `json:"d"`
 	Amount int64  `json:"p"` // what stands from here on; the lines are the difference
+
+	Parts map[string]int64 `json:"pt,omitempty"` // of what stands
 }
 
 func (e *entry) id() AttemptID { return AttemptID{e.Stream, e.Number} }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -284,11 +285,22 @@ func TestMissesAndUnexplained(t *testing.T) {
 		t.Error(err)
 	}
 	u.Amount = 2_000_000_000
-	if posted, err := l.PostUnexplained(u); !posted || err != nil {
-		t.Error(posted, err)
+	for _, u.Parts = range []map[string]pricing.Picodollars{nil, {"price": 2_000_000_000}, {"price": 3_000_000_000, "lag": -1_000_000_000}} {
+		for _, want := range []bool{true, false} { // also where only the parts are others
+			if posted, err := l.PostUnexplained(u); posted != want || err != nil {
+				t.Errorf("parts %v: %v, %v", u.Parts, posted, err)
+			}
+		}
 	}
-	if _, err := l.PostUnexplained(Unexplained{Provider: "openai", Day: "23.11."}); !errors.Is(err, ErrInvalid) {
-		t.Error(err)
+	for what, wrong := range map[string]Unexplained{
+		"day":                    {Provider: "openai", Day: "23.11."},
+		"parts of another sum":   {Provider: "openai", Day: u.Day, Amount: 3, Parts: map[string]pricing.Picodollars{"price": 2}},
+		"a part without a name":  {Provider: "openai", Day: u.Day, Amount: 3, Parts: map[string]pricing.Picodollars{"": 3}},
+		"more than can be added": {Provider: "openai", Day: u.Day, Amount: math.MaxInt64},
+	} {
+		if _, err := l.PostUnexplained(wrong); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 	if _, err := l.PostMiss(Miss{}); !errors.Is(err, ErrInvalid) {
 		t.Error(err)
@@ -298,10 +310,34 @@ func TestMissesAndUnexplained(t *testing.T) {
 	same(t, "unexplained", totals.Unexplained, []UnexplainedTotal{{"openai", pricing.Sum{}.Add(2_000_000_000)}})
 	err := errors.Join(
 		l.Misses(t.Context(), func(got Miss) error { same(t, "miss", got, m); return nil }),
-		l.Unexplained(t.Context(), func(got Unexplained) error { same(t, "unexplained", got, u); return nil }))
+		l.Unexplained(t.Context(), func(got Unexplained) error {
+			if got.Posted.IsZero() {
+				t.Error("when it was posted isn't known")
+			}
+			got.Posted = time.Time{}
+			same(t, "unexplained", got, u)
+			return nil
+		}))
 	if err != nil {
 		t.Error(err)
 	}
+	verify(t, l)
+}
+
+// A bill that agrees leaves a trace, which moves no money.
+func TestAgrees(t *testing.T) {
+	l := open(t, t.TempDir())
+	u := Unexplained{Provider: "openai", Model: "gpt-5.5", Day: "2026-11-23"}
+	for _, want := range []bool{true, false} {
+		if posted, err := l.PostUnexplained(u); posted != want || err != nil {
+			t.Error(posted, err)
+		}
+	}
+	n := 0
+	if err := l.Unexplained(t.Context(), func(got Unexplained) error { n++; return nil }); err != nil || n != 1 {
+		t.Error(n, err)
+	}
+	same(t, "unexplained", l.Totals().Unexplained, []UnexplainedTotal{{Provider: "openai"}})
 	verify(t, l)
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"time"
 
@@ -311,17 +312,12 @@ func (l *Ledger) PostMiss(m Miss) (posted bool, err error) {
 }
 
 // PostUnexplained makes u.Amount what stands unexplained for u's provider, model,
-// tier and day. It is false if that stood. Errors as those of Post.
+// tier and day, and its parts what it is made of. It is false if that stood: nothing
+// does where no bill was compared. Errors as those of Post.
 func (l *Ledger) PostUnexplained(u Unexplained) (posted bool, err error) {
-	day, err := time.Parse(time.DateOnly, u.Day)
+	day, err := u.check()
 	if err != nil {
-		return false, invalidf("day %.40q", u.Day)
-	}
-	if err := errors.Join(label("provider", u.Provider, true), label("model", u.Model, false), label("tier", u.Tier, false)); err != nil {
 		return false, err
-	}
-	if u.Amount > math.MaxInt64/2 || u.Amount < -math.MaxInt64/2 {
-		return false, invalidf("unexplained: %s dollars", u.Amount)
 	}
 	key := textKey(prefixUnexplained, u.Provider, u.Model, u.Tier, u.Day)
 	return l.do(string(key), func() (*op, error) {
@@ -334,23 +330,56 @@ func (l *Ledger) PostUnexplained(u Unexplained) (posted bool, err error) {
 				return nil, err
 			}
 		}
-		difference := u.Amount
+		body := u.body()
+		difference := body.Amount
 		if there != nil && there.Unexplained != nil {
-			difference -= pricing.Picodollars(there.Unexplained.Amount)
-		}
-		if difference == 0 {
-			return nil, nil
+			difference -= there.Unexplained.Amount
+			if difference == 0 && maps.Equal(there.Unexplained.Parts, body.Parts) {
+				return nil, nil
+			}
 		}
 		e := &entry{
-			Kind: kindUnexplained, Posted: time.Now().UnixMilli(), Provider: u.Provider, Model: u.Model,
-			Unexplained: &unexplainedBody{u.Tier, u.Day, int64(u.Amount)},
+			Kind: kindUnexplained, Posted: time.Now().UnixMilli(), Provider: u.Provider, Model: u.Model, Unexplained: body,
 			Lines: []amountOn{
-				{Account: accountUnexplained, Amount: int64(difference)},
-				{Account: accountProvider, Amount: -int64(difference)},
+				{Account: accountUnexplained, Amount: difference},
+				{Account: accountProvider, Amount: -difference},
 			},
 		}
 		return single(e, key)
 	})
+}
+
+// check says what is wrong with it, else which day it is of.
+func (u *Unexplained) check() (day time.Time, err error) {
+	day, err = time.Parse(time.DateOnly, u.Day)
+	if err != nil {
+		return day, invalidf("day %.40q", u.Day)
+	}
+	err = errors.Join(label("provider", u.Provider, true), label("model", u.Model, false), label("tier", u.Tier, false))
+	var sum pricing.Sum
+	for name, amount := range u.Parts {
+		err = errors.Join(err, label("part", name, true))
+		sum = sum.Add(amount)
+	}
+	switch {
+	case err != nil:
+	case u.Amount > math.MaxInt64/2 || u.Amount < -math.MaxInt64/2:
+		err = invalidf("unexplained: %s dollars", u.Amount)
+	case len(u.Parts) > 0 && sum != pricing.Sum{}.Add(u.Amount):
+		err = invalidf("unexplained: %s dollars, in parts that come to %s", u.Amount, sum)
+	}
+	return day, err
+}
+
+func (u *Unexplained) body() *unexplainedBody {
+	b := &unexplainedBody{Tier: u.Tier, Day: u.Day, Amount: int64(u.Amount)}
+	for name, amount := range u.Parts {
+		if b.Parts == nil {
+			b.Parts = map[string]int64{}
+		}
+		b.Parts[name] = int64(amount)
+	}
+	return b
 }
 
 // single is the operation that posts e, and whose number is to be found by key.

@@ -222,12 +222,32 @@ type Miss struct {
 }
 
 // Unexplained is what a provider's report says beyond the bills here, for one
-// day; negative if it says less.
+// day; negative if it says less. It says that they were compared: with no amount and
+// no parts, they agree.
 type Unexplained struct {
 	Provider, Model, Tier string
 	Day                   string // 2006-01-02, UTC
 	Amount                pricing.Picodollars
+	Parts                 map[string]pricing.Picodollars // what it is made of, by name; nil: that isn't known
+	Posted                time.Time                      // when; the ledger's
 }
+
+// Beyond is an Unexplained of such parts. The error is one of an overflow.
+func Beyond(parts map[string]pricing.Sum) (u Unexplained, err error) {
+	u.Parts = map[string]pricing.Picodollars{}
+	var all pricing.Sum
+	for name, sum := range parts {
+		all = all.Plus(sum)
+		if u.Parts[name], err = sum.Picodollars(); err != nil {
+			return u, err
+		}
+	}
+	u.Amount, err = all.Picodollars()
+	return u, err
+}
+
+// Agrees says if there was nothing that differs.
+func (u *Unexplained) Agrees() bool { return u.Amount == 0 && len(u.Parts) == 0 }
 
 // Row is an attempt as the books have it.
 type Row struct {

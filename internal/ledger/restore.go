@@ -107,9 +107,15 @@ func (e *entry) miss() Miss {
 }
 
 func (e *entry) unexplained() Unexplained {
-	u := Unexplained{Provider: e.Provider, Model: e.Model}
+	u := Unexplained{Provider: e.Provider, Model: e.Model, Posted: fromMillis(e.Posted)}
 	if b := e.Unexplained; b != nil {
 		u.Tier, u.Day, u.Amount = b.Tier, b.Day, pricing.Picodollars(b.Amount)
+		for name, amount := range b.Parts {
+			if u.Parts == nil {
+				u.Parts = map[string]pricing.Picodollars{}
+			}
+			u.Parts[name] = pricing.Picodollars(amount)
+		}
 	}
 	return u
 }

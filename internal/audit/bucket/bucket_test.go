@@ -2,234 +2,31 @@ package bucket_test
 
 import (
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/recoup-gateway/recoup/internal/audit/bucket"
 	"github.com/recoup-gateway/recoup/internal/audit/vendor"
 	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/ledger"
-	"github.com/recoup-gateway/recoup/internal/settle"
-	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
-}
-
-var day = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
-
-// site is a real ledger, and the bill that would agree with it.
-type site struct {
-	*testing.T
-	books *ledger.Ledger
-	n     byte
-	bill  map[[2]string]*line // by model and day
-	s     vendor.Statement
-}
-
-type line struct {
-	tokens   vendor.Tokens
-	requests int64
-	usd      pricing.Sum
-}
-
-func newSite(t *testing.T) *site {
-	t.Helper()
-	l, err := ledger.Open(t.TempDir(), ledger.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &site{T: t, books: l, bill: map[[2]string]*line{}, s: vendor.Statement{
-		Vendor: "openai", Provider: "openai", From: day, To: day.AddDate(0, 0, 2), Width: 24 * time.Hour, HasUsage: true, HasCosts: true, AnyTier: true,
-	}}
-}
-
-// call is an attempt of 2,000 tokens of input and 1,500 of output.
-type call struct {
-	model    string
-	at       time.Time
-	cut      string     // on_cancel of one that was cut, and is estimated: 600 tokens came
-	bounds   [2]int64   // of its output
-	billedOn *time.Time // another day
-	unbilled bool
-}
-
-func (s *site) post(c call) {
-	s.Helper()
-	s.n++
-	rates, _ := pricing.Embedded().Rates(pricing.Query{Provider: "openai", Model: c.model, At: c.at})
-	e := settle.Evidence{
-		History: books.History{
-			Facts: books.Facts{
-				Input: map[token.Kind]int64{token.Input: 2000}, Rates: rates, Caching: rates.Caching(),
-				Output: 1500, Events: 3, Visible: []int64{0, 1500, 1500}, Terminal: 2, Streamed: true, OnCancel: books.BillingStops,
-			},
-			Steps: []books.Step{{At: c.at, Do: books.Attach, Conn: 1}, {At: c.at, Do: books.Recv, N: 3}, {At: c.at, Do: books.Write, Conn: 1, To: 3}},
-		},
-		Input: token.Exactly(2000), Output: token.Exactly(1500), Bases: settle.Bases{Input: token.Reported, Output: token.Reported},
-	}
-	if c.cut != "" {
-		f, received := &e.History.Facts, int64(600)
-		f.Output, f.Received, f.Visible, f.Terminal, f.OnCancel = 600, &received, []int64{0, 600, 600}, books.NoTerminal, c.cut
-		e.History.Steps = append(e.History.Steps, books.Step{At: c.at, Do: books.Cancel}, books.Step{At: c.at, Do: books.Retention})
-		e.Output, e.Bases.Output = token.Range{Low: c.bounds[0], Point: 600, High: c.bounds[1]}, token.Counted
-	}
-	b, err := books.Keep(e.History)
-	if err != nil || !b.Settled {
-		s.Fatalf("settled %v, %v", b.Settled, err)
-	}
-	p, err := e.Posting(b)
-	if err != nil {
-		s.Fatal(err)
-	}
-	p.Attempt = ledger.Attempt{
-		Stream: ledger.ID{15: s.n}, Number: 1, Provider: "openai", Model: c.model, AskedModel: c.model,
-		RequestID: fmt.Sprint("req_", s.n), At: c.at, Ended: c.at.Add(time.Second),
-	}
-	if posted, err := s.books.Post(p); err != nil || !posted {
-		s.Fatal(posted, err)
-	}
-	if c.unbilled {
-		return
-	}
-	on := c.at
-	if c.billedOn != nil {
-		on = *c.billedOn
-	}
-	at := s.line(c.model, on)
-	at.requests++
-	at.tokens = at.tokens.Plus(vendor.Tokens{Input: 2000, Output: e.History.Output})
-	for _, l := range append(p.Bill.Input, p.Bill.Output) {
-		at.usd = at.usd.Add(l.Amount)
-	}
-}
-
-func (s *site) line(model string, at time.Time) *line {
-	k := [2]string{model, at.Format(time.DateOnly)}
-	if s.bill[k] == nil {
-		s.bill[k] = &line{}
-	}
-	return s.bill[k]
-}
-
-// more puts something on the bill at list prices.
-func (s *site) more(model string, at time.Time, t vendor.Tokens, requests int64) {
-	s.Helper()
-	l := s.line(model, at)
-	l.tokens, l.requests = l.tokens.Plus(t), l.requests+requests
-	rates, _ := pricing.Embedded().Rates(pricing.Query{Provider: "openai", Model: model, At: at})
-	for kind, n := range t.Kinds() {
-		rate, _ := rates.Of(kind)
-		amount, err := rate.Times(max(n, -n))
-		if err != nil {
-			s.Fatal(err)
-		}
-		if n < 0 {
-			amount = -amount
-		}
-		l.usd = l.usd.Add(amount)
-	}
-}
-
-func (s *site) dollars(model string, at time.Time, usd string) {
-	s.Helper()
-	amount, err := pricing.ParseDollars(usd)
-	if err != nil {
-		s.Fatal(err)
-	}
-	l := s.line(model, at)
-	l.usd = l.usd.Add(amount)
-}
-
-func (s *site) statement() *vendor.Statement {
-	st := s.s
-	for k, l := range s.bill {
-		if st.HasUsage {
-			st.Usage = append(st.Usage, vendor.UsageSum{Model: k[0], Day: k[1], Tokens: l.tokens, Requests: token.Known(l.requests)})
-		}
-		if st.HasCosts {
-			st.Costs = append(st.Costs, vendor.CostSum{Model: k[0], Day: k[1], USD: l.usd})
-		}
-	}
-	return &st
-}
-
-func (s *site) compare(post bool) *bucket.Result {
-	s.Helper()
-	r, err := bucket.Compare(s.Context(), bucket.Sources{Books: s.books, Prices: pricing.Embedded(), Now: day.AddDate(0, 1, 0)}, s.statement(), post)
-	if err != nil {
-		s.Fatal(err)
-	}
-	for _, c := range r.Cells { // the parts are the difference
-		tokens, usd := vendor.Tokens{}, pricing.Sum{}
-		for _, p := range c.Parts {
-			tokens, usd = tokens.Plus(p.Tokens), usd.Plus(p.USD)
-		}
-		if want := c.Billed.Tokens.Minus(c.Booked.Tokens); s.s.HasUsage && tokens != want {
-			s.Errorf("%s %s: the parts are %+v, the difference is %+v", c.Day, c.Model, tokens, want)
-		}
-		if want := c.Billed.USD.Minus(c.Booked.USD); s.s.HasCosts && usd != want {
-			s.Errorf("%s %s: the parts are $%s, the difference is $%s", c.Day, c.Model, usd, want)
-		}
-	}
-	return r
-}
-
-// found is what a result names, as "day model part".
-func found(r *bucket.Result) (all []string) {
-	for _, c := range r.Cells {
-		for _, p := range c.Parts {
-			all = append(all, fmt.Sprintf("%s %s %s %d/%d $%s", c.Day[8:], c.Model, p.Name, p.Tokens.AllInput(), p.Tokens.Output, p.USD))
-		}
-	}
-	return all
-}
-
-func (s *site) expect(r *bucket.Result, want ...string) {
-	s.Helper()
-	got := found(r)
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		s.Errorf("found\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
-	}
-}
-
-func (s *site) unexplained() map[string]string {
-	s.Helper()
-	all := map[string]string{}
-	err := s.books.Unexplained(s.Context(), func(u ledger.Unexplained) error {
-		all[u.Day[8:]+" "+u.Model] = u.Amount.String()
-		return nil
-	})
-	if err != nil {
-		s.Fatal(err)
-	}
-	return all
-}
 
 func TestAgrees(t *testing.T) {
 	s := newSite(t)
 	s.post(call{model: "gpt-5.5", at: day.Add(time.Hour)})
 	s.post(call{model: "gpt-5-mini", at: day.Add(30 * time.Hour)})
 	s.post(call{model: "gpt-5-mini", at: day.Add(47*time.Hour + 59*time.Minute), cut: books.BillingStops, bounds: [2]int64{500, 700}})
-	r := s.compare(true)
-	s.expect(r)
-	if r.State != bucket.Reconciled || r.Agreed != 2 || r.Attempts != 3 || r.Posted != 0 || len(s.unexplained()) != 0 {
-		t.Errorf("%+v", r)
+	s.compare(false)
+	s.expectStands(0, map[string]string{})
+	for _, recorded := range []int{2, 0} { // that there was a bill is in the books once
+		r := s.compare(true)
+		s.expect(r)
+		if r.State != bucket.Reconciled || r.Agreed != 2 || r.Attempts != 3 || r.Posted != 0 || r.Recorded != recorded {
+			t.Errorf("%+v", r)
+		}
+		s.expectStands(2, map[string]string{})
 	}
 }
 
@@ -264,17 +61,19 @@ func TestSevenDifferences(t *testing.T) {
 	}
 	r := s.compare(false)
 	s.expect(r, want...)
-	if r.Posted != 0 || len(s.unexplained()) != 0 {
-		t.Errorf("without --post %d were posted: %v", r.Posted, s.unexplained())
+	if r.Posted != 0 || r.Recorded != 0 {
+		t.Errorf("without --post %d were posted, %d recorded", r.Posted, r.Recorded)
 	}
+	s.expectStands(0, map[string]string{})
 	r = s.compare(true)
 	s.expect(r, want...)
-	posted := map[string]string{
-		"23 gpt-5.5": "0.00036", "23 gpt-5-mini": "0.0003425", "23 other": "0.5", "23 gpt-5.4": "0.0135", "23 gpt-5": "0.001", "23 gpt-5.1": "-0.00001",
+	if r.Posted != 6 || r.Recorded != 7 {
+		t.Errorf("%d posted, %d recorded", r.Posted, r.Recorded)
 	}
-	if got := s.unexplained(); r.Posted != 6 || !maps.Equal(got, posted) {
-		t.Errorf("%d posted: %v, want %v", r.Posted, got, posted)
-	}
+	s.expectStands(7, map[string]string{
+		"23 gpt-5.5": "0.00036 estimated 0.00036", "23 gpt-5-mini": "0.0003425 bypassed 0.0003425", "23 other": "0.5 bypassed 0.5",
+		"23 gpt-5.4": "0.0135 on_cancel 0.0135", "23 gpt-5": "0.001 price 0.001", "23 gpt-5.1": "-0.00001 unexplained -0.00001",
+	})
 	again := s.compare(true)
 	s.expect(again, want...)
 	if again.Posted != 0 || again.Standing != again.Adjustment || again.Adjustment != r.Adjustment {
@@ -290,13 +89,26 @@ func TestTakenBack(t *testing.T) {
 	s := newSite(t)
 	s.post(call{model: "gpt-5.5", at: day.Add(time.Hour)})
 	s.dollars("gpt-5.5", day, "0.25")
-	if r := s.compare(true); r.Posted != 1 || s.unexplained()["23 gpt-5.5"] != "0.25" {
-		t.Errorf("%d posted, %v", r.Posted, s.unexplained())
+	if r := s.compare(true); r.Posted != 1 {
+		t.Errorf("%d posted", r.Posted)
 	}
+	s.expectStands(0, map[string]string{"23 gpt-5.5": "0.25 price 0.25"})
 	s.dollars("gpt-5.5", day, "-0.25")
-	if r := s.compare(true); r.Posted != 1 || s.unexplained()["23 gpt-5.5"] != "0" || r.State != bucket.Reconciled {
-		t.Errorf("%d posted, %v", r.Posted, s.unexplained())
+	if r := s.compare(true); r.Posted != 1 || r.State != bucket.Reconciled {
+		t.Errorf("%d posted, %s", r.Posted, r.State)
 	}
+	s.expectStands(1, map[string]string{})
+}
+
+// A model that nobody has a price of differs in tokens alone: that is no agreement.
+func TestWithoutPrice(t *testing.T) {
+	s := newSite(t)
+	s.s.HasCosts = false
+	s.more("nobodys", day, vendor.Tokens{Input: 50, Output: 7}, 1)
+	if r := s.compare(true); r.Posted != 0 || r.Recorded != 1 || r.State != bucket.Differs {
+		t.Errorf("%+v", r)
+	}
+	s.expectStands(0, map[string]string{"23 other": "0 bypassed 0"})
 }
 
 // What crossed the beginning or the end of the time is no difference; what is missing
@@ -346,9 +158,10 @@ func TestRefused(t *testing.T) {
 		st.Costs[0].USD = pricing.Sum{}
 		tt.spoil(st)
 		_, err := bucket.Compare(t.Context(), bucket.Sources{Books: s.books, Prices: pricing.Embedded(), Now: tt.now}, st, true)
-		if !errors.Is(err, bucket.ErrInvalid) || len(s.unexplained()) != 0 {
-			t.Errorf("%s: %v; %v", name, err, s.unexplained())
+		if !errors.Is(err, bucket.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
 		}
+		s.expectStands(0, map[string]string{})
 	}
 }
 

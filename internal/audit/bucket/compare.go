@@ -268,7 +268,7 @@ func (c *comparing) keep(at *cell) {
 		return
 	}
 	c.r.Cells = append(c.r.Cells, Cell{
-		Model: at.model, Tier: at.tier, Day: at.day, Billed: at.billed, Booked: at.books.Side, Parts: at.parts, Adjustment: adjustment(at.parts),
+		Model: at.model, Tier: at.tier, Day: at.day, Billed: at.billed, Booked: at.books.Side, Parts: at.parts, Adjustment: beyond(at.parts),
 	})
 }
 

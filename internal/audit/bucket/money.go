@@ -75,8 +75,8 @@ func cost(rates pricing.Rates, t vendor.Tokens) (sum pricing.Sum, err error) {
 	return sum, nil
 }
 
-// adjustment is what of a cell the books don't have.
-func adjustment(parts []Part) (sum pricing.Sum) {
+// beyond is what of a cell the books don't have.
+func beyond(parts []Part) (sum pricing.Sum) {
 	for _, p := range parts {
 		if p.Name != Lag {
 			sum = sum.Plus(p.USD)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,59 +14,82 @@ import (
 )
 
 // post compares with what stands in the books for these days, and makes it what was
-// found.
+// found: also that nothing was, which says that there was a bill.
 func (c *comparing) post(ctx context.Context, really bool) error {
-	amounts, err := c.amounts(ctx)
+	all, standing, err := c.adjustments(ctx)
 	if err != nil || !really {
 		return err
 	}
-	var all []ledger.Unexplained
-	for k, sum := range amounts {
-		amount, err := sum.Picodollars()
-		if err != nil {
-			return fmt.Errorf("%w: %s of %s: %w", ErrInvalid, k.model, k.day, err)
-		}
-		all = append(all, ledger.Unexplained{Provider: c.s.Provider, Model: k.model, Tier: k.tier, Day: k.day, Amount: amount})
-	}
 	// The oldest first: if its month is closed, nothing is posted.
-	slices.SortFunc(all, func(a, b ledger.Unexplained) int {
-		return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Model, b.Model), cmp.Compare(a.Tier, b.Tier))
-	})
-	for _, u := range all {
+	for _, k := range slices.SortedFunc(maps.Keys(all), func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.model, b.model), cmp.Compare(a.tier, b.tier))
+	}) {
+		u, err := all[k].unexplained(c.s.Provider, k)
+		if err != nil {
+			return err
+		}
 		posted, err := c.books.PostUnexplained(u)
 		if errors.Is(err, ledger.ErrSummarised) {
 			err = fmt.Errorf("%w: %s: %w", ErrInvalid, u.Day, err)
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if posted {
+		case posted && u.Amount != standing[k]:
 			c.r.Posted++
+		case posted:
+			c.r.Recorded++
 		}
 	}
 	return nil
 }
 
-// amounts are those that should stand: also nothing, where something did.
-func (c *comparing) amounts(ctx context.Context) (map[key]pricing.Sum, error) {
-	amounts := map[key]pricing.Sum{}
-	for _, at := range c.r.Cells {
-		k := key{c.label(at.Model), at.Tier, at.Day}
-		amounts[k] = amounts[k].Plus(at.Adjustment)
+// adjustment is what the bill has beyond the books, by the names of its parts.
+type adjustment map[string]pricing.Sum
+
+// adjustments are those that should stand, of all that was compared, and of what
+// stands though it wasn't; and the amounts that stand now.
+func (c *comparing) adjustments(ctx context.Context) (all map[key]adjustment, standing map[key]pricing.Picodollars, err error) {
+	all, standing = map[key]adjustment{}, map[key]pricing.Picodollars{}
+	at := func(k key) adjustment {
+		if all[k] == nil {
+			all[k] = adjustment{}
+		}
+		return all[k]
+	}
+	for k := range c.cells {
+		at(key{c.label(k.model), k.tier, k.day})
+	}
+	for _, cell := range c.r.Cells {
+		a := at(key{c.label(cell.Model), cell.Tier, cell.Day})
+		for _, p := range cell.Parts {
+			if p.Name != Lag { // which evens out
+				a[p.Name] = a[p.Name].Plus(p.USD)
+			}
+		}
 	}
 	first, last := c.s.From.UTC().Format(time.DateOnly), c.s.To.UTC().Add(-1).Format(time.DateOnly)
-	err := c.books.Unexplained(ctx, func(u ledger.Unexplained) error {
+	err = c.books.Unexplained(ctx, func(u ledger.Unexplained) error {
 		if u.Provider != c.s.Provider || u.Day < first || last < u.Day {
 			return nil
 		}
 		c.r.Standing = c.r.Standing.Add(u.Amount)
 		k := key{u.Model, u.Tier, u.Day}
-		if _, ok := amounts[k]; !ok {
-			amounts[k] = pricing.Sum{}
-		}
+		at(k)
+		standing[k] = u.Amount
 		return nil
 	})
-	return amounts, err
+	return all, standing, err
+}
+
+// unexplained is an adjustment as the ledger takes it.
+func (a adjustment) unexplained(provider string, k key) (ledger.Unexplained, error) {
+	u, err := ledger.Beyond(a)
+	if err != nil {
+		return u, fmt.Errorf("%w: %s of %s: %w", ErrInvalid, k.model, k.day, err)
+	}
+	u.Provider, u.Model, u.Tier, u.Day = provider, k.model, k.tier, k.day
+	return u, nil
 }
 
 // label is the account's name for a model.

@@ -38,6 +38,7 @@ type Result struct {
 	Adjustment pricing.Sum `json:"adjustment_usd"` // what the books should say is billed beyond them
 	Standing   pricing.Sum `json:"standing_usd"`   // what they said of these days before
 	Posted     int         `json:"posted"`         // adjustments that were posted now
+	Recorded   int         `json:"recorded"`       // models and days of which was noted now that they agree, or of what the same amount is made
 }
 
 // States of a result.

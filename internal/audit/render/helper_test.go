@@ -72,7 +72,8 @@ func busy(t *testing.T) *ledger.Ledger {
 	if _, err := l.PostMiss(ledger.Miss{Stream: ledger.ID{9}, Orphan: ledger.ID{1, 15: 5}, Provider: "openai", Model: "gpt-5.5", Reason: "not-opted-in", At: noon.Add(time.Hour), Amount: 40_360_000_000}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.PostUnexplained(ledger.Unexplained{Provider: "openai", Model: "gpt-5.5", Day: "2026-11-23", Amount: -1}); err != nil {
+	if _, err := l.PostUnexplained(ledger.Unexplained{Provider: "openai", Model: "gpt-5.5", Tier: nasty, Day: "2026-11-23", Amount: -1,
+		Parts: map[string]pricing.Picodollars{"bypassed": 2_000_000_000_000, "on_cancel": -2_000_000_000_001}}); err != nil {
 		t.Fatal(err)
 	}
 	return l

@@ -80,8 +80,11 @@ func newPage(r *report.Report) *page {
 		groups("by-cause", "By cause", []string{"cause"}, r.ByCause, r),
 		groups("by-model", "By model", []string{"model"}, r.ByModel, r),
 		groups("by-tag", "By tag "+clean(r.TeamTag), []string{clean(r.TeamTag)}, r.ByTag, r),
-		groups("by-hour", "By hour (UTC)", []string{"hour"}, r.ByHour, r),
-		auto(r), streams(r), siblings(r), words(r))
+		groups("by-hour", "By hour (UTC)", []string{"hour"}, r.ByHour, r))
+	if len(r.Bills.Days) > 0 {
+		p.sections = append(p.sections, bills(&r.Bills))
+	}
+	p.sections = append(p.sections, auto(r), streams(r), siblings(r), words(r))
 	return p
 }
 
@@ -221,7 +224,7 @@ func certainty(r *report.Report) section {
 		{word("Reported or billed by providers"), word(fmt.Sprintf("%s of what was paid: %s", percent(c.ReportedShare), dollars(c.Reported.USD)))},
 		{word("Estimated"), word(estimated(c))},
 		{word("Reconciled with a bill"), word(reconciled(b))},
-		{word("Unexplained"), word(dollars(b.Unexplained))},
+		{word("Unexplained: bills less books"), word(unexplained(b))},
 		{word("Top cause of the cost"), word(topText(r.TopCause, causeWords))},
 		{word("Top of the tag " + clean(r.TeamTag)), word(topText(r.TopTeam, tagWords))},
 		{word("Not covered"), word(uncovered(r))},
@@ -241,17 +244,6 @@ func estimated(c *report.Certainty) string {
 		s += fmt.Sprintf("; of %s tokens it is open whether they were received before a crash", count(c.Uncertain).text)
 	}
 	return s
-}
-
-func reconciled(b *report.Bills) string {
-	n := fmt.Sprintf("%s corrected by a bill (%s)", plural(b.Reconciled.Count, "attempt"), dollars(b.Reconciled.USD))
-	switch b.State {
-	case report.StateNone:
-		n = "nothing shows that a bill was compared; one that agrees to the token leaves no trace"
-	case report.StateUnexplained:
-		n += "; some is unexplained"
-	}
-	return n
 }
 
 func topText(t *report.Top, words func(string) string) string {

@@ -158,6 +158,27 @@ func TestSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// Whether bills agree is said, with what they have more.
+func TestBillsAreShown(t *testing.T) {
+	r := reports(t)["window"]
+	for state, want := range map[string][]string{
+		report.StateUnexplained: {"no: 50.00 % of what was paid", "and some is unexplained; last on ", "-$0.000000000001: bypassed $2.00, on_cancel -$2.000000000001", "What bills have beyond the books"},
+		report.StatePartly:      {"in part: 50.00 % of what was paid"},
+		report.StateReconciled:  {"yes: the bills of all days were compared, and agree; last on "},
+		report.StateNone:        {"no: no bill of these days was compared"},
+	} {
+		r.Bills.State = state
+		for _, format := range []string{"markdown", "html"} {
+			out := strings.Join(strings.Fields(rendered(t, r, format)), " ")
+			for _, w := range want {
+				if !strings.Contains(strings.ReplaceAll(out, "\\_", "_"), w) {
+					t.Errorf("%s, %s: no %q", state, format, w)
+				}
+			}
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	if err := render.Check("pdf"); err == nil || !strings.Contains(err.Error(), `"pdf": want table, json, csv, markdown, html`) {
 		t.Error(err)

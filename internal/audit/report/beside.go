@@ -13,51 +13,6 @@ import (
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
-// bills adds what providers' bills have shown.
-func (c *computing) bills(ctx context.Context) error {
-	b := &c.r.Bills
-	b.Days, b.WithoutBill = []Unexplained{}, []string{}
-	compared := maps.Clone(c.billed)
-	err := c.Ledger.Unexplained(ctx, func(u ledger.Unexplained) error {
-		if u.Amount == 0 || !c.touches(u.Day) {
-			return nil
-		}
-		compared[u.Provider] = true
-		usd := pricing.Sum{}.Add(u.Amount)
-		b.Days = append(b.Days, Unexplained{u.Provider, u.Model, u.Tier, u.Day, usd})
-		b.Unexplained = b.Unexplained.Plus(usd)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, p := range slices.Sorted(maps.Keys(c.seen)) {
-		if !compared[p] {
-			b.WithoutBill = append(b.WithoutBill, p)
-		}
-	}
-	switch {
-	case len(b.Days) > 0:
-		b.State = StateUnexplained
-	case b.Reconciled.Count > 0:
-		b.State = StateReconciled
-	default:
-		b.State = StateNone
-	}
-	b.Reconciled.Name = ledger.Reconciled
-	return nil
-}
-
-// touches says if the window has some of a day.
-func (c *computing) touches(day string) bool {
-	t, err := time.Parse(time.DateOnly, day)
-	if err != nil {
-		return false
-	}
-	w := c.r.Window
-	return (w.Until.IsZero() || t.Before(w.Until)) && t.AddDate(0, 0, 1).After(w.Since)
-}
-
 // notOptedIn is the reason of a miss that opting into auto would have been a resume.
 const notOptedIn = "not-opted-in"
 

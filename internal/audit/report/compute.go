@@ -61,16 +61,17 @@ type computing struct {
 	tokens  map[[2]string]*used // by provider and model
 	kinds   map[string]*Named   // of overhead
 	prices  map[string]int64
-	without map[string]*Named // unpriced, by reason
-	billed  map[string]bool   // providers with attempts that a bill has corrected
-	seen    map[string]bool   // providers
+	without map[string]*Named           // unpriced, by reason
+	billed  map[string]bool             // providers with attempts that a bill has corrected
+	seen    map[string]bool             // providers
+	days    map[providerDay]pricing.Sum // what was paid
 	rows    int
 }
 
 func compute(ctx context.Context, from Sources, q Query) (*Report, error) {
 	c := &computing{
 		Sources: from, q: q, total: newGrouping(), usual: map[Dimension]*grouping{}, tokens: map[[2]string]*used{}, kinds: map[string]*Named{},
-		prices: map[string]int64{}, without: map[string]*Named{}, billed: map[string]bool{}, seen: map[string]bool{},
+		prices: map[string]int64{}, without: map[string]*Named{}, billed: map[string]bool{}, seen: map[string]bool{}, days: map[providerDay]pricing.Sum{},
 		r: &Report{Schema: Schema, By: q.By, TeamTag: DefaultTeamTag},
 	}
 	if err := c.begin(); err != nil {
@@ -204,6 +205,8 @@ func (c *computing) take() error {
 	row := a.row
 	bill := &row.Current.Bill
 	c.seen[row.Provider] = true
+	on := providerDay{row.Provider, dayOf(row.At)}
+	c.days[on] = c.days[on].Add(a.paid)
 	c.prices[bill.PriceVersion]++
 	if bill.Unpriced != "" {
 		named(c.without, bill.Unpriced).Count++

@@ -32,6 +32,9 @@ func (r *Report) final(fresh *Report) {
 	if changed && fresh.Summarised == nil { // else the difference is what has gone
 		r.Later = &fresh.Total
 	}
+	if fresh.Summarised == nil { // a bill comes days later
+		r.Bills = fresh.Bills
+	}
 	r.Incident, r.By, r.Groups = fresh.Incident, fresh.By, fresh.Groups
 	if groups := r.stored(); len(groups) > 0 {
 		r.Groups = groups

@@ -96,31 +96,6 @@ type Certainty struct {
 	Paid           Range  `json:"paid_usd"`
 }
 
-// Bills is what is known from providers' bills.
-type Bills struct {
-	State       string        `json:"state"`      // reconciled, unexplained, none
-	Reconciled  Named         `json:"reconciled"` // attempts that a bill has corrected
-	Unexplained pricing.Sum   `json:"unexplained_usd"`
-	Days        []Unexplained `json:"unexplained"` // by provider, model and day
-	WithoutBill []string      `json:"providers_without_bill"`
-}
-
-// States of Bills.
-const (
-	StateReconciled  = "reconciled"  // a bill has corrected attempts, and nothing is unexplained
-	StateUnexplained = "unexplained" // a bill has more or less than the books
-	StateNone        = "none"        // nothing shows that a bill was compared
-)
-
-// Unexplained is what a bill has beyond the books, for a day.
-type Unexplained struct {
-	Provider string      `json:"provider"`
-	Model    string      `json:"model"`
-	Tier     string      `json:"tier,omitempty"`
-	Day      string      `json:"day"`
-	USD      pricing.Sum `json:"usd"`
-}
-
 // Top is who had the highest cost.
 type Top struct {
 	Name  string      `json:"name"` // "" of a team: untagged
