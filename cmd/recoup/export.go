@@ -27,8 +27,9 @@ func (p *program) exportCommand() *cobra.Command {
 		Use:   "export --format csv|jsonl",
 		Short: "Write the books out as a table, with FOCUS's column names where they apply",
 		Long: `Write the books out as a table: postings, with a row for each kind of token and outcome of
-each attempt, or streams, with a row for each. The columns are FOCUS's where their meaning is
-the same, else their names begin with x_; docs/export.md has all of them.
+each attempt; streams, with a row for each; or adjustments, what providers' bills have beyond
+the books by day. The columns are FOCUS's where their meaning is the same, else their names
+begin with x_; docs/export.md has all of them.
 
 It asks the running gateway. With --data-dir it reads the directory, which may be in use,
 read-only, or left by a gateway that was killed; nothing is changed in it. What was written
@@ -38,7 +39,7 @@ when the exit code is not 0 is not the whole table.`,
 	}
 	f.operator.flags(c)
 	c.Flags().StringVar(&f.format, "format", "", "csv or jsonl")
-	c.Flags().StringVar(&f.what, "what", export.Postings, "postings or streams")
+	c.Flags().StringVar(&f.what, "what", export.Postings, "postings, streams or adjustments")
 	c.Flags().StringVar(&f.since, "since", "", "attempts accepted at this `time` or later: a day, a month or a time")
 	c.Flags().StringVar(&f.until, "until", "", "and before this `time`")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "`directory` of a gateway, in place of a running one")

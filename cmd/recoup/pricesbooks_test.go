@@ -183,7 +183,7 @@ func TestExportRefuses(t *testing.T) {
 		want string
 	}{
 		{[]string{}, `format: "": want csv or jsonl`},
-		{[]string{"--format=csv", "--what=x"}, `what: "x": want postings or streams`},
+		{[]string{"--format=csv", "--what=x"}, `what: "x": want postings, streams or adjustments`},
 		{[]string{"--format=csv", "--since=soon"}, `--since: "soon": want a day`},
 		{[]string{"--format=csv", "--since=2026-02", "--until=2026-01"}, "is not after since"},
 		{[]string{"--format=csv", "--data-dir=" + t.TempDir()}, "has no ledger: want the directory of a gateway"},

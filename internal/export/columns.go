@@ -11,17 +11,18 @@ import (
 
 // FOCUS's words.
 const (
-	currency        = "USD"
-	categoryUsage   = "Usage"
-	classCorrection = "Correction"
-	frequencyUsage  = "Usage-Based"
-	pricedStandard  = "Standard"
-	serviceCategory = "AI and Machine Learning"
-	resourceAttempt = "Attempt"
-	resourceStream  = "Stream"
-	unitTokens      = "Tokens"
-	unitUses        = "Uses"
-	unitMillion     = "1000000 Tokens"
+	currency           = "USD"
+	categoryUsage      = "Usage"
+	categoryAdjustment = "Adjustment"
+	classCorrection    = "Correction"
+	frequencyUsage     = "Usage-Based"
+	pricedStandard     = "Standard"
+	serviceCategory    = "AI and Machine Learning"
+	resourceAttempt    = "Attempt"
+	resourceStream     = "Stream"
+	unitTokens         = "Tokens"
+	unitUses           = "Uses"
+	unitMillion        = "1000000 Tokens"
 )
 
 // postingColumns are the table of postings: FOCUS's columns first.

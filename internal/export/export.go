@@ -12,18 +12,32 @@ import (
 
 // What can be exported, and the schemas of that.
 const (
-	Postings = "postings"
-	Streams  = "streams"
+	Postings    = "postings"
+	Streams     = "streams"
+	Adjustments = "adjustments"
 
-	PostingsSchema = "recoup-postings-1"
-	StreamsSchema  = "recoup-streams-1"
+	PostingsSchema    = "recoup-postings-1"
+	StreamsSchema     = "recoup-streams-1"
+	AdjustmentsSchema = "recoup-adjustments-1"
 )
+
+// table is one thing that can be exported.
+type table struct {
+	schema string
+	write  func(context.Context, *ledger.Ledger, Request, writer) error
+}
+
+var tables = map[string]table{
+	Postings:    {PostingsSchema, writePostings},
+	Streams:     {StreamsSchema, writeStreams},
+	Adjustments: {AdjustmentsSchema, writeAdjustments},
+}
 
 // Request says what is exported, and how.
 type Request struct {
-	What   string    // Postings or Streams
+	What   string    // Postings, Streams or Adjustments
 	Format string    // CSV or JSONL
-	Since  time.Time // attempts accepted then, or later
+	Since  time.Time // attempts accepted then, or later; days of adjustments
 	Until  time.Time // and before; zero: no end
 }
 
@@ -32,9 +46,9 @@ func (r *Request) Check() error {
 	if r.What == "" {
 		r.What = Postings
 	}
-	switch {
-	case !slices.Contains([]string{Postings, Streams}, r.What):
-		return fmt.Errorf("what: %q: want %s or %s", r.What, Postings, Streams)
+	switch _, known := tables[r.What]; {
+	case !known:
+		return fmt.Errorf("what: %q: want %s, %s or %s", r.What, Postings, Streams, Adjustments)
 	case !slices.Contains([]string{CSV, JSONL}, r.Format):
 		return fmt.Errorf("format: %q: want %s or %s", r.Format, CSV, JSONL)
 	case !r.Until.IsZero() && !r.Since.Before(r.Until):
@@ -44,12 +58,7 @@ func (r *Request) Check() error {
 }
 
 // Schema names the columns.
-func (r *Request) Schema() string {
-	if r.What == Streams {
-		return StreamsSchema
-	}
-	return PostingsSchema
-}
+func (r *Request) Schema() string { return tables[r.What].schema }
 
 // far is beyond every attempt, and what the ledger can have in a key.
 var far = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -64,12 +73,7 @@ func Write(ctx context.Context, books *ledger.Ledger, r Request, w io.Writer) er
 		r.Until = far
 	}
 	out := newWriter(r.Format, w)
-	var err error
-	if r.What == Streams {
-		err = writeStreams(ctx, books, r, out)
-	} else {
-		err = writePostings(ctx, books, r, out)
-	}
+	err := tables[r.What].write(ctx, books, r, out)
 	if err == nil {
 		err = out.flush()
 	}
