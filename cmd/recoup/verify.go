@@ -27,9 +27,14 @@ const (
 	exitUnread  = 2 // which is that of a wrong call too: nothing is known either way
 )
 
+// verifyFlags are those of verify.
+type verifyFlags struct {
+	dir, keyFile, scratch, format string
+	prices                        *config.Loader
+}
+
 func (p *program) verifyCommand() *cobra.Command {
-	var dir, keyFile, scratch, format string
-	var prices *config.Loader
+	f := &verifyFlags{}
 	c := &cobra.Command{
 		Use:   "verify",
 		Short: "Read back all that is in a data directory, and prove it",
@@ -46,48 +51,50 @@ one stretch of the stream log at a time.
 It exits with 0 if all is proved, with 1 if something is damaged, which it names by
 stream or file and byte, and with 2 if it could not be read or was called wrongly.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkFormat(format); err != nil {
-				return &exitCode{exitUnread, err}
-			}
-			ctx, cancel := untilSignal(c.Context())
-			defer cancel()
-			o := proof.VerifyOptions{Dir: p.dataDir(dir), Scratch: scratch}
-			var err error
-			if o.Book, err = prices.LoadPrices(); err != nil {
-				return &exitCode{exitUnread, err}
-			}
-			if path := firstText(keyFile, p.getenv(config.Env("encryption_key_file"))); path != "" {
-				if o.EncryptionKey, err = config.ReadKey(path); err != nil {
-					return &exitCode{exitUnread, err}
-				}
-			}
-			o.Files = func() []proof.Damage { return checkFiles(o.Dir) }
-			if err := hasData(o.Dir); err != nil {
-				return &exitCode{exitUnread, err}
-			}
-			show := newProgress(c.ErrOrStderr())
-			o.Progress = show.step
-			result, err := proof.Verify(ctx, o)
-			show.end()
-			if err != nil {
-				return &exitCode{exitUnread, err}
-			}
-			if err := writeProof(c.OutOrStdout(), result, format); err != nil {
-				return &exitCode{exitUnread, err}
-			}
-			if !result.Proved {
-				return &exitCode{exitDamaged, fmt.Errorf("%s is damaged in %d places", o.Dir, result.Damages)}
-			}
-			return nil
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, p) },
 	}
-	dataDirFlag(c, &dir)
-	prices = p.pricesLoader(c.Flags())
-	c.Flags().StringVar(&keyFile, "encryption-key-file", "", "`file` with the key of the stream log (default: "+config.Env("encryption_key_file")+")")
-	c.Flags().StringVar(&scratch, "scratch", "", "`directory` for copies (default: that for temporary files)")
-	c.Flags().StringVar(&format, "format", formatTable, "table or json")
+	dataDirFlag(c, &f.dir)
+	f.prices = p.pricesLoader(c.Flags())
+	c.Flags().StringVar(&f.keyFile, "encryption-key-file", "", "`file` with the key of the stream log (default: "+config.Env("encryption_key_file")+")")
+	c.Flags().StringVar(&f.scratch, "scratch", "", "`directory` for copies (default: that for temporary files)")
+	c.Flags().StringVar(&f.format, "format", formatTable, "table or json")
 	return c
+}
+
+func (f *verifyFlags) run(c *cobra.Command, p *program) error {
+	if err := checkFormat(f.format); err != nil {
+		return &exitCode{exitUnread, err}
+	}
+	ctx, cancel := untilSignal(c.Context())
+	defer cancel()
+	o := proof.VerifyOptions{Dir: p.dataDir(f.dir), Scratch: f.scratch}
+	var err error
+	if o.Book, err = f.prices.LoadPrices(); err != nil {
+		return &exitCode{exitUnread, err}
+	}
+	if path := firstText(f.keyFile, p.getenv(config.Env("encryption_key_file"))); path != "" {
+		if o.EncryptionKey, err = config.ReadKey(path); err != nil {
+			return &exitCode{exitUnread, err}
+		}
+	}
+	o.Files = func() []proof.Damage { return checkFiles(o.Dir) }
+	if err := hasData(o.Dir); err != nil {
+		return &exitCode{exitUnread, err}
+	}
+	show := newProgress(c.ErrOrStderr())
+	o.Progress = show.step
+	result, err := proof.Verify(ctx, o)
+	show.end()
+	if err != nil {
+		return &exitCode{exitUnread, err}
+	}
+	if err := writeProof(c.OutOrStdout(), result, f.format); err != nil {
+		return &exitCode{exitUnread, err}
+	}
+	if !result.Proved {
+		return &exitCode{exitDamaged, fmt.Errorf("%s is damaged in %d places", o.Dir, result.Damages)}
+	}
+	return nil
 }
 
 // dataDirFlag adds --data-dir to a command that reads one.
