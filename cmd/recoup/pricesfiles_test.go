@@ -159,7 +159,7 @@ func TestPricesLint(t *testing.T) {
     7 |   tools: {web_search: free}
       |                       ^
 `
-	if code != exitFailed || out != want || !strings.Contains(log, "1 problems") {
+	if code != exitFailed || out != want || !strings.Contains(log, "problems: 1") {
 		t.Errorf("%d\n%s\nwant\n%s%s", code, out, want, log)
 	}
 	if code, out, _ := prices(t, "lint", good, filepath.Join(t.TempDir(), "none.yaml")); code != exitFailed || !strings.Contains(out, "no such file") {

@@ -33,7 +33,7 @@ func lintPrices(w io.Writer, paths []string, strict bool) error {
 		if _, err := io.WriteString(w, refused.Report()); err != nil {
 			return err
 		}
-		return &exitCode{exitFailed, fmt.Errorf("prices: %d problems", len(refused.Problems))}
+		return &exitCode{exitFailed, fmt.Errorf("prices: refused (problems: %d)", len(refused.Problems))}
 	} else if err != nil {
 		return err
 	}
