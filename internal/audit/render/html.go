@@ -71,6 +71,13 @@ type cellView struct {
 	Head   bool
 }
 
+// Whole says if it is one word, such as an id or a model, that isn't broken at its hyphens.
+func (c cellView) Whole() bool {
+	return len(c.Text) <= maxWhole && !strings.ContainsAny(c.Text, " \t\n")
+}
+
+const maxWhole = 30 // longer than a model, shorter than a stream
+
 func writeHTML(w io.Writer, r *report.Report) error {
 	p := newPage(r)
 	t := &r.Total
