@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -250,12 +251,12 @@ func (c *comparing) explain(extra []*cell) error {
 		if !negligible(left) {
 			at.parts = append(at.parts, p)
 		}
+	}
+	for _, at := range slices.Concat(slices.Collect(maps.Values(c.cells)), extra) {
 		c.keep(at)
 	}
-	for _, at := range c.cells {
-		c.keep(at)
-	}
-	slices.SortFunc(c.r.Cells, func(a, b Cell) int {
+	// Stable: what the bill charges apart may be of the model, tier and day of a cell, and follows it.
+	slices.SortStableFunc(c.r.Cells, func(a, b Cell) int {
 		return cmp.Or(strings.Compare(a.Day, b.Day), strings.Compare(a.Model, b.Model), strings.Compare(a.Tier, b.Tier))
 	})
 	c.sum()

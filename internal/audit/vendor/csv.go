@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,13 +46,14 @@ func (r *record) number(column string) (int64, error) {
 
 // numbers reads several columns into where they belong.
 func (r *record) numbers(into map[string]*int64) error {
-	var errs []error
-	for column, n := range into {
-		var err error
-		*n, err = r.number(column)
-		errs = append(errs, err)
+	for _, column := range slices.Sorted(maps.Keys(into)) { // sorted, so that the same is said of the same row
+		n, err := r.number(column)
+		if err != nil {
+			return err
+		}
+		*into[column] = n
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // forms of CSV, by columns that only they have.
