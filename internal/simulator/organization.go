@@ -41,6 +41,9 @@ type organization struct {
 	limit    int
 }
 
+// maxWindow bounds what one report is of.
+const maxWindow = 400 * 24 * time.Hour
+
 type object = map[string]any
 
 // organize serves the admin API. It makes no entry on the bill.
@@ -77,8 +80,11 @@ func (o *organization) read() (err error) {
 	if o.from, err = moment(q.Get("start_time"), q.Get("starting_at")); err != nil {
 		return err
 	}
-	if o.to, err = moment(q.Get("end_time"), q.Get("ending_at")); err != nil || o.to.Sub(o.from) > 400*24*time.Hour {
-		return fmt.Errorf("want an end, at most 400 days after the start: %w", err)
+	if o.to, err = moment(q.Get("end_time"), q.Get("ending_at")); err != nil {
+		return err
+	}
+	if !o.from.Before(o.to) || o.to.Sub(o.from) > maxWindow {
+		return fmt.Errorf("from %s to %s: want an end after the start, at most 400 days", o.from.Format(time.RFC3339), o.to.Format(time.RFC3339))
 	}
 	if o.limit, err = strconv.Atoi(cmp.Or(q.Get("limit"), "7")); err != nil || o.limit < 1 {
 		return fmt.Errorf("limit %q: want a number of buckets", q.Get("limit"))

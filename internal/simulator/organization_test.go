@@ -79,7 +79,17 @@ func TestReportsOfAnOrganization(t *testing.T) {
 	if got := strings.Join(cents, " "); got != strings.TrimSpace(strings.Repeat("50.00 ", 6)) {
 		t.Errorf("cents: %s", got)
 	}
-	if status, answer := send(http.MethodGet, "/v1/organization/costs?bucket_width=1y&start_time=0&end_time=1", ""); status != http.StatusBadRequest {
-		t.Errorf("%d %v", status, answer)
+	for query, want := range map[string]string{
+		"bucket_width=1y&start_time=0&end_time=1":               "bucket_width",
+		"bucket_width=1d&start_time=0&end_time=34646400":        "from 1970-01-01T00:00:00Z to 1971-02-06T00:00:00Z: want an end after the start, at most 400 days",
+		"bucket_width=1d&start_time=86400&end_time=86400":       "want an end after the start",
+		"bucket_width=1d&start_time=86400":                      "parsing time",
+		"bucket_width=1d&start_time=0&end_time=86400&limit=all": "limit",
+	} {
+		status, answer := send(http.MethodGet, "/v1/organization/costs?"+query, "")
+		refused, _ := answer["error"].(map[string]any)
+		if message := fmt.Sprint(refused["message"]); status != http.StatusBadRequest || !strings.Contains(message, want) || strings.Contains(message, "%!") {
+			t.Errorf("%s: %d %v", query, status, answer)
+		}
 	}
 }
