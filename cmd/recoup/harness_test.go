@@ -114,11 +114,11 @@ func serve(t *testing.T, dir string, args ...string) *process {
 // serveWith is serve in an environment.
 func serveWith(t *testing.T, environ []string, dir string, args ...string) *process {
 	t.Helper()
-	return program{environ: environ}.serveIn(t, dir, args...)
+	return serveAs(t, program{environ: environ}, dir, args...)
 }
 
-// serveIn is serve, of a program with its environment and clock.
-func (run program) serveIn(t *testing.T, dir string, args ...string) *process {
+// serveAs is serve, of a program with its environment and clock.
+func serveAs(t *testing.T, run program, dir string, args ...string) *process {
 	t.Helper()
 	p := &process{dir: dir, signals: make(chan os.Signal, 4), log: newJournal(), exit: make(chan int, 1)}
 	args = append([]string{"serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--data-dir=" + dir, "--log-format=json", "--min-free=0"}, args...)

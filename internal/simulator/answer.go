@@ -30,6 +30,7 @@ type answer struct {
 	cutCall    bool // or into, or before, the calls
 	perStep    int  // tokens in one delta
 
+	tier                                       string // service tier; "": the standard one
 	input, cacheRead, cacheWrite, cacheWrite1h int
 }
 
@@ -56,6 +57,7 @@ func (x *exchange) newAnswer() *answer {
 		choices:     max(1, or(s.Choices, max(x.req.N, x.req.Generation.Candidates))),
 		unicode:     s.Unicode,
 		perStep:     max(1, s.TokensPerEvent),
+		tier:        s.Tier,
 	}
 	if x.sim.opts.Deterministic {
 		a.created = deterministicCreated

@@ -32,6 +32,7 @@ type Entry struct {
 	Path       string      `json:"path"`
 	Query      string      `json:"query,omitempty"`
 	Model      string      `json:"model,omitempty"`
+	Tier       string      `json:"tier,omitempty"` // by the script
 	Streamed   bool        `json:"streamed"`
 	BodySHA256 string      `json:"body_sha256"` // of the request body, hex
 	Header     http.Header `json:"header"`      // of the request; credentials as "sha256:…"
@@ -95,6 +96,7 @@ func (e *Entry) settle(end End, s *Script, a *answer) {
 		}
 	}
 	e.Billed += max(s.BillExtra, 0)
+	e.Tier = s.Tier
 	e.Input, e.CacheRead = a.input, a.cacheRead
 	e.CacheWrite, e.CacheWrite1h = a.cacheWrite, a.cacheWrite1h
 }

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"iter"
 )
@@ -128,7 +129,7 @@ func (a *answer) appendMessageUsage(b []byte, output, hidden int) []byte {
 	b = appendInt(b, `,"cache_creation":{"ephemeral_5m_input_tokens":`, a.cacheWrite)
 	b = appendInt(b, `,"ephemeral_1h_input_tokens":`, a.cacheWrite1h)
 	b = appendOutput(append(b, '}'), output, hidden)
-	return append(b, `,"service_tier":"standard"}`...)
+	return append(b, `,"service_tier":"`+escape(cmp.Or(a.tier, "standard"))+`"}`...)
 }
 
 func (a *answer) appendMessageInput(b []byte) []byte {
