@@ -139,6 +139,9 @@ func (c *comparing) gaps(h *shelf, post bool) error {
 
 // tierless is a key without its tier where the bill doesn't tell.
 func (c *comparing) tierless(k key) key {
+	if c.s.NoPriority && k.tier == "priority" {
+		k.tier = ""
+	}
 	if c.s.HasUsage && c.s.AnyTier || !c.s.HasUsage && !c.s.CostTier {
 		k.tier = ""
 	}

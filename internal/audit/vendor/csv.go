@@ -186,7 +186,7 @@ func anthropicRecord(r *record, model string) (*Row, error) {
 	row := &Row{
 		Vendor: Anthropic, Start: day, End: day.AddDate(0, 0, 1), Model: modelID(model), Context: r.text("context_window"),
 		Project: r.text("workspace"), APIKey: cmp.Or(r.text("api_key_id"), r.text("api_key")),
-		Tier: anthropicTier(r.text("usage_type"), r.text("speed")),
+		Tier: anthropicTier(r.text("usage_type"), r.text("speed")), NoPriority: true,
 	}
 	if row.Tier != "batch" && row.Tier != "fast" { // other words of usage_type are not tiers
 		row.Tier = ""

@@ -29,6 +29,8 @@ type Statement struct {
 	CostTier bool          `json:"costs_by_tier"` // the costs tell them apart
 	NoWrites bool          `json:"no_cache_writes"`
 
+	NoPriority bool `json:"no_priority_tier,omitempty"` // what is of Anthropic's priority tier is among the standard one
+
 	// Days of the time of which the reports have no bucket, not even an empty one.
 	NoUsage []string `json:"days_without_usage"`
 	NoCosts []string `json:"days_without_costs"`
@@ -182,6 +184,7 @@ func (r *Reading) row(row *Row) error {
 		return errors.New("these costs don't tell API keys apart: select a project, or give the usage alone")
 	}
 	s.Rows++
+	s.NoPriority = s.NoPriority || row.NoPriority
 	if !r.selected(row) {
 		s.LeftOut++
 		return nil
