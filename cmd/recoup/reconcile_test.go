@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -70,10 +72,13 @@ func (b *billed) ask(base, path, model string, script simulator.Script) {
 func (b *billed) leave(path, model string, script simulator.Script) {
 	b.t.Helper()
 	resp := b.open(b.url, path, model, script)
-	if err := b.sim.WaitStalled(b.t.Context(), 1); err != nil {
-		b.t.Fatal(err)
+	lines := bufio.NewScanner(resp.Body)
+	for n := 0; n < script.StallAfterEvents && lines.Scan(); { // all that came, so that it is always the same
+		if strings.HasPrefix(lines.Text(), "data:") {
+			n++
+		}
 	}
-	if _, err := io.ReadAtLeast(resp.Body, make([]byte, 4<<10), 100); err != nil {
+	if err := errors.Join(lines.Err(), b.sim.WaitStalled(b.t.Context(), 1)); err != nil {
 		b.t.Fatal(err)
 	}
 	_ = resp.Body.Close()
