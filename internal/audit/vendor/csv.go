@@ -85,7 +85,7 @@ func readCSV(name string, in io.Reader, c *lineCounter, s sink) error {
 		return !slices.ContainsFunc(f.columns, func(column string) bool { return !r.has(column) })
 	})
 	if form < 0 && !(r.has("start_time") && r.has("end_time_iso") && len(head) == 4) { // OpenAI's, of nothing
-		return fmt.Errorf("%s:1: the columns are those of no export that is known: %.200s", name, strings.Join(head, ","))
+		return fmt.Errorf("%s:1: the columns are those of no export of usage or costs that is known: %.200q", name, strings.Join(head, ","))
 	}
 	for {
 		r.fields, err = d.Read()
