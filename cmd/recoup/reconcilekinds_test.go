@@ -319,7 +319,7 @@ func (b *billed) refused(post []string) {
 // unexplained are the days that the audit of the running gateway shows, as model, tier and dollars.
 func (b *billed) unexplained() (all []string) {
 	b.t.Helper()
-	did := b.command(b.t, nil, "audit", "--format=json")
+	did := b.command(b.t, nil, "audit", "--format=json", "--since=2026-11-01")
 	var audited struct {
 		Bills struct {
 			Days []struct {
