@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,14 +43,17 @@ func (r *record) number(column string) (int64, error) {
 	return n, nil
 }
 
-// numbers reads several columns into where they belong.
-func (r *record) numbers(into map[string]*int64) error {
-	for _, column := range slices.Sorted(maps.Keys(into)) { // sorted, so that the same is said of the same row
-		n, err := r.number(column)
-		if err != nil {
+// column is one whose number goes to n.
+type column struct {
+	name string
+	n    *int64
+}
+
+func (r *record) numbers(columns ...column) (err error) {
+	for _, c := range columns {
+		if *c.n, err = r.number(c.name); err != nil {
 			return err
 		}
-		*into[column] = n
 	}
 	return nil
 }
@@ -161,10 +163,10 @@ func openAIUsageRecord(r *record) (*Row, error) {
 	}
 	row.AnyTier = r.text("service_tier") == "" && r.text("batch") == ""
 	var input, cached, writes, output, requests int64
-	err := errors.Join(r.times(row), r.numbers(map[string]*int64{
-		"input_tokens": &input, "input_cached_tokens": &cached, "input_cache_write_tokens": &writes,
-		"output_tokens": &output, "num_model_requests": &requests,
-	}))
+	err := errors.Join(r.times(row), r.numbers(
+		column{"input_tokens", &input}, column{"input_cached_tokens", &cached}, column{"input_cache_write_tokens", &writes},
+		column{"output_tokens", &output}, column{"num_model_requests", &requests},
+	))
 	if err == nil && row.Model == "" {
 		err = errNoModel
 	}
@@ -204,10 +206,10 @@ func anthropicUsageRecord(r *record) (*Row, error) {
 	}
 	t := &row.Tokens
 	row.Kind = Usage
-	return row, r.numbers(map[string]*int64{
-		"usage_input_tokens_no_cache": &t.Input, "usage_input_tokens_cache_read": &t.CacheRead, "usage_output_tokens": &t.Output,
-		"usage_input_tokens_cache_write_5m": &t.CacheWrite5m, "usage_input_tokens_cache_write_1h": &t.CacheWrite1h,
-	})
+	return row, r.numbers(
+		column{"usage_input_tokens_no_cache", &t.Input}, column{"usage_input_tokens_cache_read", &t.CacheRead}, column{"usage_output_tokens", &t.Output},
+		column{"usage_input_tokens_cache_write_5m", &t.CacheWrite5m}, column{"usage_input_tokens_cache_write_1h", &t.CacheWrite1h},
+	)
 }
 
 func anthropicCostRecord(r *record) (*Row, error) {
