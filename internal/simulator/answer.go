@@ -32,6 +32,7 @@ type answer struct {
 
 	tier                                       string // service tier; "": the standard one
 	input, cacheRead, cacheWrite, cacheWrite1h int
+	searches                                   int
 }
 
 // call is one tool call: one token for its opening, one for each piece.
@@ -67,7 +68,7 @@ func (x *exchange) newAnswer() *answer {
 	}
 	switch path := apiPath(x.r.URL.Path); {
 	case x.dialect == anthropic:
-		a.id, a.choices = "msg_01"+letters(seed+2, 22), 1
+		a.id, a.choices, a.searches = "msg_01"+letters(seed+2, 22), 1, max(s.Searches, 0)
 	case isInteraction(x.r):
 		a.id, a.choices, a.background = "v1_"+letters(seed+2, 40), 1, x.req.Background
 	case x.dialect == cohere:

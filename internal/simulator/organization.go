@@ -125,7 +125,7 @@ func reported(e *Entry) (row Reported, ok bool) {
 	key = strings.TrimPrefix(key, "sha256:")
 	return Reported{
 		At: e.Started, Anthropic: apiPath(e.Path) == "/v1/messages", Model: e.Model, Project: "proj_simulated", APIKey: "key_" + key[:min(len(key), 8)],
-		Tier: e.Tier, Requests: 1, Input: e.Input, CacheRead: e.CacheRead, CacheWrite: e.CacheWrite, CacheWrite1h: e.CacheWrite1h, Output: e.Billed,
+		Tier: e.Tier, Requests: 1, Input: e.Input, CacheRead: e.CacheRead, CacheWrite: e.CacheWrite, CacheWrite1h: e.CacheWrite1h, Output: e.Billed, Searches: e.Searches,
 	}, true
 }
 

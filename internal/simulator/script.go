@@ -33,6 +33,7 @@ type Script struct {
 	CacheRead    int `json:"cache_read,omitempty"`
 	CacheWrite   int `json:"cache_write,omitempty"`    // five minutes
 	CacheWrite1h int `json:"cache_write_1h,omitempty"` // one hour
+	Searches     int `json:"searches,omitempty"`       // messages: on the web, in the usage at the end; no tokens
 
 	// Pace. A JSON answer takes as long as the stream would have.
 	HeaderDelay    time.Duration `json:"-"`                          // request to response head
