@@ -57,7 +57,7 @@ var differences = map[string][]injected{
 		{"gpt-5.4-mini", through, simulator.Script{Tokens: 25, Input: 70, Tier: "flex", Usage: simulator.UsageAlways}, nil},
 		{"gpt-5", through, simulator.Script{Tokens: 40, Input: 200, BillExtra: 7, Usage: simulator.UsageAlways}, []string{"unexplained 0 0+0+0+0/7"}},
 		{"gpt-5.4", through, whole, []string{"price 0 0+0+0+0/0 $0.0012"}}, // both calls' 80 tokens
-		{"gpt-5.3", through, whole, []string{"other_charges 0 0+0+0+0/0 $0.03"}},
+		{"gpt-5.3", through, whole, []string{"other_charges 0 0+0+0+0/0 $0.06"}},
 		{"gpt-5.1", through, whole, nil}, // late only by hours
 		{"gpt-4.1-mini", through, simulator.Script{Tokens: 40, Input: 200, CacheRead: 100, Usage: simulator.UsageAlways}, []string{"unexplained 0 40+-40+0+0/0"}},
 	},
@@ -70,7 +70,8 @@ var differences = map[string][]injected{
 		{"claude-sonnet-4-6", through, simulator.Script{Tokens: 25, Input: 70, Tier: "priority"}, nil},
 		{"claude-sonnet-5", through, simulator.Script{Tokens: 40, Input: 200, CacheWrite: 300, CacheWrite1h: 100, BillExtra: 7}, []string{"unexplained 0 0+0+0+0/7"}},
 		{"claude-opus-5", through, whole, []string{"price 0 0+0+0+0/0 $0.002"}},
-		{"claude-opus-4-8", through, whole, []string{"other_charges 0 0+0+0+0/0 $0.03"}},
+		{"claude-opus-4-8", through, whole, []string{"other_charges 0 0+0+0+0/0 $0.06"}},
+		{"claude-opus-4-7", through, simulator.Script{Tokens: 40, Input: 200, Searches: 2}, nil}, // which the books have too
 		{"claude-sonnet-4-0", through, whole, nil},
 		{"claude-fable-5", through, simulator.Script{Tokens: 40, Input: 200, CacheWrite: 100, CacheWrite1h: 100}, []string{"unexplained 0 0+0+-40+40/0"}},
 	},
@@ -82,7 +83,7 @@ func (b *billed) spoil(r *simulator.Reported) {
 	case slices.Contains(late, r.Model):
 		r.At = r.At.Add(b.delay)
 	case slices.Contains(searched, r.Model):
-		r.Searches = 3
+		r.Searches += 3
 	case slices.Contains(shifted, r.Model) && r.CacheRead > 0:
 		r.CacheRead, r.Input = r.CacheRead-40, r.Input+40
 	case slices.Contains(shifted, r.Model) && r.CacheWrite > 0:
@@ -94,7 +95,7 @@ func (b *billed) spoil(r *simulator.Reported) {
 func charge(r *simulator.Reported, kind string, n int) string {
 	switch {
 	case kind == "web_search":
-		return pricing.Sum{}.Add(pricing.Picodollars(int64(n) * 5e9)).String()
+		return pricing.Sum{}.Add(pricing.Picodollars(int64(n) * 1e10)).String()
 	case kind == "output" && slices.Contains(dear, r.Model):
 		n *= 2
 	}
@@ -171,7 +172,7 @@ func (b *billed) billedBy(of string) (s bucket.Side) {
 	for _, e := range b.sim.Bill() {
 		r := simulator.Reported{
 			At: e.Started, Anthropic: of == vendor.Anthropic, Model: e.Model, Tier: e.Tier, Input: e.Input, CacheRead: e.CacheRead, CacheWrite: e.CacheWrite,
-			CacheWrite1h: e.CacheWrite1h, Output: e.Billed,
+			CacheWrite1h: e.CacheWrite1h, Output: e.Billed, Searches: e.Searches,
 		}
 		b.spoil(&r)
 		s.Tokens = s.Tokens.Plus(vendor.Tokens{

@@ -58,6 +58,9 @@ func Compare(ctx context.Context, from Sources, s *vendor.Statement, post bool) 
 	}
 	c.fill(h)
 	extra := c.bill(h)
+	for _, at := range extra {
+		at.chargeTools(h)
+	}
 	if s.HasUsage {
 		c.lags(h, c.cells)
 	}
@@ -230,6 +233,9 @@ func (c *comparing) bill(h *shelf) (extra []*cell) {
 		}
 		extra = append(extra, at)
 	}
+	slices.SortFunc(extra, func(a, b *cell) int { // by what they may have in common
+		return cmp.Or(strings.Compare(a.day, b.day), strings.Compare(a.model, b.model), strings.Compare(a.tier, b.tier))
+	})
 	for _, at := range c.cells {
 		c.r.Billed.add(at.billed)
 	}
@@ -259,7 +265,7 @@ func (c *comparing) explain(extra []*cell) error {
 	}
 	for _, at := range extra {
 		usd, together := expected[key{model: at.model, day: at.day}]
-		left := at.billed.USD.Minus(usd)
+		left := at.billed.USD.Minus(at.books.USD).Minus(usd)
 		p := Part{Name: OtherCharges, USD: left, Text: "it is not charged for tokens that the usage has"}
 		if together {
 			p.Name, p.Text = Price, "the tokens of all tiers together cost something else than in the books"
