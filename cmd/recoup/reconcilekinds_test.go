@@ -263,6 +263,9 @@ func TestReconcileKinds(t *testing.T) {
 			shown := b.reconcile(time.Now(), window...)
 			b.found("shown", &shown, want)
 			b.exact(&shown)
+			if table := b.tryReconcile(time.Now(), window...); !strings.Contains(table.stdout, "; of other kinds: input ") {
+				t.Errorf("tokens of another kind don't show: %+v", table)
+			}
 			b.byHours(of, want)
 			if of == vendor.Anthropic {
 				b.fromConsole(since, want)
