@@ -266,6 +266,9 @@ func TestReconcileKinds(t *testing.T) {
 			if table := b.tryReconcile(time.Now(), window...); !strings.Contains(table.stdout, "; of other kinds: input ") {
 				t.Errorf("tokens of another kind don't show: %+v", table)
 			}
+			long := append(window, "--since="+since.AddDate(0, 0, -40).Format(time.DateOnly)) // the later of both counts
+			pages := b.reconcile(time.Now(), long...)
+			b.found("of two pages", &pages, want)
 			b.byHours(of, want)
 			if of == vendor.Anthropic {
 				b.fromConsole(since, want)
