@@ -79,25 +79,11 @@ func (b *billed) byHours(of string, want []string) {
 	b.found("by hours", &r, want)
 }
 
-// fromConsole compares CSV files as Anthropic's console exports them.
-func (b *billed) fromConsole(since time.Time, want []string) {
+// fromConsole compares CSV files as the vendor's console exports them.
+func (b *billed) fromConsole(of string, since time.Time, want []string) {
 	b.t.Helper()
-	until := since.AddDate(0, 0, 1)
-	usage := [][]string{strings.Split("usage_date_utc,model_version,api_key,workspace,usage_type,context_window,usage_input_tokens_no_cache,usage_input_tokens_cache_write_5m,"+
-		"usage_input_tokens_cache_write_1h,usage_input_tokens_cache_read,usage_output_tokens,web_search_count,inference_geo,speed", ",")}
-	costs := [][]string{strings.Split("usage_date_utc,model,workspace,api_key,usage_type,context_window,token_type,cost_usd,list_price_usd,cost_type,inference_geo,speed", ",")}
-	day, n := since.Format(time.DateOnly), strconv.Itoa
-	for _, r := range consoleRows(b, reportPaths[vendor.Anthropic][0], since, until) {
-		usage = append(usage, []string{day, r.Model, "ours", "Default", r.usageType(), "≤ 200k", n(r.Uncached), n(r.Creation.Short), n(r.Creation.Long), n(r.Read), n(r.Output), "0", "global", "standard"})
-	}
-	for _, r := range consoleRows(b, reportPaths[vendor.Anthropic][1], since, until) {
-		cents, err := strconv.ParseFloat(r.Amount, 64)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		usd := strconv.FormatFloat(cents/100, 'f', 10, 64)
-		costs = append(costs, []string{day, r.displayed(), "Default", "ours", r.usageType(), "≤ 200k", r.TokenType, usd, usd, r.CostType, "global", "standard"})
-	}
+	export := map[string]func(time.Time) (usage, costs [][]string){vendor.OpenAI: b.openAIExport, vendor.Anthropic: b.anthropicExport}[of]
+	usage, costs := export(since)
 	var files []string
 	for name, rows := range map[string][][]string{"usage.csv": usage, "costs.csv": costs} {
 		var text bytes.Buffer
@@ -111,11 +97,60 @@ func (b *billed) fromConsole(since time.Time, want []string) {
 	b.exact(&r)
 }
 
-// consoleRow is what both of Anthropic's reports have of a row.
+func (b *billed) openAIExport(since time.Time) (usage, costs [][]string) {
+	b.t.Helper()
+	until := since.AddDate(0, 0, 1)
+	times := []string{strconv.FormatInt(since.Unix(), 10), strconv.FormatInt(until.Unix(), 10), since.Format(time.RFC3339), until.Format(time.RFC3339)}
+	head := []string{"start_time", "end_time", "start_time_iso", "end_time_iso"}
+	usage = [][]string{append(slices.Clone(head), "project_id", "num_model_requests", "user_id", "api_key_id", "model", "batch", "service_tier",
+		"input_tokens", "output_tokens", "input_cached_tokens")}
+	costs = [][]string{append(slices.Clone(head), "amount_value", "amount_currency", "line_item", "project_id", "organization_id", "organization_name")}
+	n := strconv.Itoa
+	for _, r := range consoleRows(b, reportPaths[vendor.OpenAI][0], since, until) {
+		usage = append(usage, append(slices.Clone(times), "proj_1", n(r.Requests), "u", "key_1", r.Model, strings.ToUpper(strconv.FormatBool(r.Batch)), r.ServiceTier,
+			n(r.Input), n(r.Output), n(r.Cached)))
+	}
+	for _, r := range consoleRows(b, reportPaths[vendor.OpenAI][1], since, until) {
+		var amount struct{ Value json.Number }
+		if err := json.Unmarshal(r.Amount, &amount); err != nil {
+			b.t.Fatal(err)
+		}
+		costs = append(costs, append(slices.Clone(times), amount.Value.String(), "usd", r.LineItem, "proj_1", "org_1", "Ours"))
+	}
+	return usage, costs
+}
+
+func (b *billed) anthropicExport(since time.Time) (usage, costs [][]string) {
+	b.t.Helper()
+	until := since.AddDate(0, 0, 1)
+	usage = [][]string{strings.Split("usage_date_utc,model_version,api_key,workspace,usage_type,context_window,usage_input_tokens_no_cache,usage_input_tokens_cache_write_5m,"+
+		"usage_input_tokens_cache_write_1h,usage_input_tokens_cache_read,usage_output_tokens,web_search_count,inference_geo,speed", ",")}
+	costs = [][]string{strings.Split("usage_date_utc,model,workspace,api_key,usage_type,context_window,token_type,cost_usd,list_price_usd,cost_type,inference_geo,speed", ",")}
+	day, n := since.Format(time.DateOnly), strconv.Itoa
+	for _, r := range consoleRows(b, reportPaths[vendor.Anthropic][0], since, until) {
+		usage = append(usage, []string{day, r.Model, "ours", "Default", r.usageType(), "≤ 200k", n(r.Uncached), n(r.Creation.Short), n(r.Creation.Long), n(r.Read), n(r.Output), "0", "global", "standard"})
+	}
+	for _, r := range consoleRows(b, reportPaths[vendor.Anthropic][1], since, until) {
+		cents, err := strconv.ParseFloat(strings.Trim(string(r.Amount), `"`), 64)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		usd := strconv.FormatFloat(cents/100, 'f', 10, 64)
+		costs = append(costs, []string{day, r.displayed(), "Default", "ours", r.usageType(), "≤ 200k", r.TokenType, usd, usd, r.CostType, "global", "standard"})
+	}
+	return usage, costs
+}
+
+// consoleRow is what the four reports have of a row.
 type consoleRow struct {
 	Model       string
 	ServiceTier string `json:"service_tier"`
-	Amount      string
+	Batch       bool
+	Requests    int    `json:"num_model_requests"`
+	Input       int    `json:"input_tokens"`
+	Cached      int    `json:"input_cached_tokens"`
+	LineItem    string `json:"line_item"`
+	Amount      json.RawMessage
 	CostType    string `json:"cost_type"`
 	TokenType   string `json:"token_type"`
 	Uncached    int    `json:"uncached_input_tokens"`

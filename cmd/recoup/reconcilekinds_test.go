@@ -270,9 +270,7 @@ func TestReconcileKinds(t *testing.T) {
 			pages := b.reconcile(time.Now(), long...)
 			b.found("of two pages", &pages, want)
 			b.byHours(of, want)
-			if of == vendor.Anthropic {
-				b.fromConsole(since, want)
-			}
+			b.fromConsole(of, since, want)
 			b.refused(append(window, "--post"))
 			b.ahead.Store(int64(time.Until(until.Add(2 * time.Hour))))
 			b.posted(window, want)
