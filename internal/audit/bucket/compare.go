@@ -57,10 +57,7 @@ func Compare(ctx context.Context, from Sources, s *vendor.Statement, post bool) 
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
 	c.fill(h)
-	extra := c.bill(h)
-	for _, at := range extra {
-		at.chargeTools(h)
-	}
+	extra := c.chargeTools(h, c.bill(h))
 	if s.HasUsage {
 		c.lags(h, c.cells)
 	}
@@ -233,7 +230,7 @@ func (c *comparing) bill(h *shelf) (extra []*cell) {
 		}
 		extra = append(extra, at)
 	}
-	slices.SortFunc(extra, func(a, b *cell) int { // by what they may have in common
+	slices.SortFunc(extra, func(a, b *cell) int {
 		return cmp.Or(strings.Compare(a.day, b.day), strings.Compare(a.model, b.model), strings.Compare(a.tier, b.tier))
 	})
 	for _, at := range c.cells {
