@@ -114,13 +114,19 @@ func serve(t *testing.T, dir string, args ...string) *process {
 // serveWith is serve in an environment.
 func serveWith(t *testing.T, environ []string, dir string, args ...string) *process {
 	t.Helper()
+	return serveAs(t, program{environ: environ}, dir, args...)
+}
+
+// serveAs is serve, of a program with its environment and clock.
+func serveAs(t *testing.T, run program, dir string, args ...string) *process {
+	t.Helper()
 	p := &process{dir: dir, signals: make(chan os.Signal, 4), log: newJournal(), exit: make(chan int, 1)}
 	args = append([]string{"serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--data-dir=" + dir, "--log-format=json", "--min-free=0"}, args...)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		run := program{environ: environ, stdout: io.Discard, stderr: p.log, signals: p.signals}
+		run.stdout, run.stderr, run.signals = io.Discard, p.log, p.signals
 		p.exit <- run.run(ctx, args)
 	}()
 	t.Cleanup(func() {

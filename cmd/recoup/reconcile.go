@@ -99,6 +99,9 @@ func (f *reconcileFlags) run(c *cobra.Command, files []string) error {
 	if err != nil {
 		return err
 	}
+	if f.vendor != "" && f.vendor != statement.Vendor {
+		return fmt.Errorf("the reports are of %s, and --vendor is %s", statement.Vendor, f.vendor)
+	}
 	var result bucket.Result
 	if f.dataDir != "" {
 		result, err = f.offline(c.Context(), statement)
@@ -152,17 +155,17 @@ func (f *reconcileFlags) fetch(ctx context.Context, r *vendor.Reading) error {
 	case from == "":
 		return errors.New("want files, or --provider openai or anthropic to fetch the reports from there")
 	case !known:
-		return fmt.Errorf("--vendor: %q has no admin API that is known: want openai or anthropic", from)
+		return fmt.Errorf("of %q no admin API is known: want --vendor openai or --vendor anthropic, or files", from)
 	case r.Since.IsZero():
 		return errors.New("--since: want the day from which on to compare, such as 2026-11-01")
 	case !r.Since.Before(r.Until):
-		return errors.New("--since: there is no whole day (UTC) since then")
+		return fmt.Errorf("--since: there is no whole day (UTC) from then until %s", r.Until.Format(time.DateOnly))
 	case !r.Since.Equal(r.Since.Truncate(24*time.Hour)) || !r.Until.Equal(r.Until.Truncate(24*time.Hour)):
 		return errors.New("--since, --until: want days: the reports are fetched by days (UTC)")
 	}
 	key := f.program.getenv(variable)
 	if key == "" {
-		return fmt.Errorf("%s is not set: it has the admin key, which is another than the one for calls", variable)
+		return fmt.Errorf("%s is not set: it wants the admin key, which is another than the one for calls; the owner of the organization makes it", variable)
 	}
 	if err := checkBaseURL(f.baseURL); err != nil {
 		return err

@@ -48,6 +48,7 @@ type server struct {
 	watch   *incident.Watch
 	gateway *gateway.Gateway
 	logger  *slog.Logger
+	now     func() time.Time
 
 	data, admin *http.Server
 	handlers    handlers
@@ -81,7 +82,7 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s := &server{logger: logger, failed: make(chan error, 2)}
+	s := &server{logger: logger, now: p.clock, failed: make(chan error, 2)}
 	m, err := metrics.New(registry, metrics.Options{Version: version(), LabelTags: settings.LabelTags})
 	if err != nil {
 		return nil, err

@@ -65,10 +65,10 @@ func listPrice(r *simulator.Reported, kind string, tokens int) string {
 	if r.Anthropic {
 		provider = vendor.Anthropic
 	}
-	rates, _ := pricing.Embedded().Rates(pricing.Query{Provider: provider, Model: r.Model, At: r.At})
-	rate, _ := rates.Of(token.Kind(kind))
+	rates, _ := pricing.Embedded().Rates(pricing.Query{Provider: provider, Model: r.Model, At: r.At, ServiceTier: r.Tier})
+	rate, ok := rates.Of(token.Kind(kind))
 	amount, err := rate.Times(int64(tokens))
-	if err != nil {
+	if err != nil || !ok {
 		return "0"
 	}
 	return amount.String()

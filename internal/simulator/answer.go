@@ -30,7 +30,9 @@ type answer struct {
 	cutCall    bool // or into, or before, the calls
 	perStep    int  // tokens in one delta
 
+	tier                                       string // service tier; "": the standard one
 	input, cacheRead, cacheWrite, cacheWrite1h int
+	searches                                   int
 }
 
 // call is one tool call: one token for its opening, one for each piece.
@@ -56,6 +58,7 @@ func (x *exchange) newAnswer() *answer {
 		choices:     max(1, or(s.Choices, max(x.req.N, x.req.Generation.Candidates))),
 		unicode:     s.Unicode,
 		perStep:     max(1, s.TokensPerEvent),
+		tier:        s.Tier,
 	}
 	if x.sim.opts.Deterministic {
 		a.created = deterministicCreated
@@ -65,7 +68,7 @@ func (x *exchange) newAnswer() *answer {
 	}
 	switch path := apiPath(x.r.URL.Path); {
 	case x.dialect == anthropic:
-		a.id, a.choices = "msg_01"+letters(seed+2, 22), 1
+		a.id, a.choices, a.searches = "msg_01"+letters(seed+2, 22), 1, max(s.Searches, 0)
 	case isInteraction(x.r):
 		a.id, a.choices, a.background = "v1_"+letters(seed+2, 40), 1, x.req.Background
 	case x.dialect == cohere:

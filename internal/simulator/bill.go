@@ -32,6 +32,7 @@ type Entry struct {
 	Path       string      `json:"path"`
 	Query      string      `json:"query,omitempty"`
 	Model      string      `json:"model,omitempty"`
+	Tier       string      `json:"tier,omitempty"` // by the script
 	Streamed   bool        `json:"streamed"`
 	BodySHA256 string      `json:"body_sha256"` // of the request body, hex
 	Header     http.Header `json:"header"`      // of the request; credentials as "sha256:…"
@@ -42,6 +43,7 @@ type Entry struct {
 	CacheRead    int `json:"cache_read"`
 	CacheWrite   int `json:"cache_write"`
 	CacheWrite1h int `json:"cache_write_1h"`
+	Searches     int `json:"searches,omitempty"`
 
 	Generated int `json:"generated"` // output tokens produced when it ended
 	Hidden    int `json:"hidden"`    // of them reasoning
@@ -95,8 +97,9 @@ func (e *Entry) settle(end End, s *Script, a *answer) {
 		}
 	}
 	e.Billed += max(s.BillExtra, 0)
+	e.Tier = s.Tier
 	e.Input, e.CacheRead = a.input, a.cacheRead
-	e.CacheWrite, e.CacheWrite1h = a.cacheWrite, a.cacheWrite1h
+	e.CacheWrite, e.CacheWrite1h, e.Searches = a.cacheWrite, a.cacheWrite1h, a.searches
 }
 
 func (e *Entry) billAll(a *answer) {

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"iter"
 	"strconv"
 )
@@ -82,7 +83,7 @@ func (a *answer) chatHead(object string) []byte {
 	b = strconv.AppendInt(b, a.created, 10)
 	b = append(b, `,"model":"`...)
 	b = append(b, escape(a.model)...)
-	b = append(b, `","service_tier":"default","system_fingerprint":"`...)
+	b = append(b, `","service_tier":"`+escape(cmp.Or(a.tier, "default"))+`","system_fingerprint":"`...)
 	b = append(b, a.fingerprint...)
 	return append(b, `","choices":[`...)
 }

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"iter"
 )
@@ -128,7 +129,7 @@ func (a *answer) appendMessageUsage(b []byte, output, hidden int) []byte {
 	b = appendInt(b, `,"cache_creation":{"ephemeral_5m_input_tokens":`, a.cacheWrite)
 	b = appendInt(b, `,"ephemeral_1h_input_tokens":`, a.cacheWrite1h)
 	b = appendOutput(append(b, '}'), output, hidden)
-	return append(b, `,"service_tier":"standard"}`...)
+	return append(b, `,"service_tier":"`+escape(cmp.Or(a.tier, "standard"))+`"}`...)
 }
 
 func (a *answer) appendMessageInput(b []byte) []byte {
@@ -141,7 +142,15 @@ func (a *answer) appendMessageInput(b []byte) []byte {
 func (a *answer) appendDeltaUsage(b []byte) []byte {
 	b = a.appendMessageInput(append(b, '{'))
 	b = appendOutput(b, a.total(), a.hidden)
-	return append(b, '}')
+	return append(a.appendSearches(b), '}')
+}
+
+// appendSearches is a member of usage, once they are through.
+func (a *answer) appendSearches(b []byte) []byte {
+	if a.searches == 0 {
+		return b
+	}
+	return append(appendInt(b, `,"server_tool_use":{"web_search_requests":`, a.searches), '}')
 }
 
 func appendOutput(b []byte, output, hidden int) []byte {
@@ -179,6 +188,7 @@ func (a *answer) messageBody(usage bool) []byte {
 	if usage {
 		b = append(b, `,"usage":`...)
 		b = a.appendMessageUsage(b, a.total(), a.hidden)
+		b = append(a.appendSearches(b[:len(b)-1]), '}')
 	}
 	return append(b, '}')
 }

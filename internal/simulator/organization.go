@@ -18,7 +18,9 @@ type Reported struct {
 	Model     string
 	Project   string // or workspace
 	APIKey    string // its id
+	Tier      string // "": the standard one
 	Requests  int
+	Searches  int // on the web, which are charged for apart
 
 	Input, CacheRead, CacheWrite, CacheWrite1h, Output int
 }
@@ -40,6 +42,9 @@ type organization struct {
 	width    time.Duration
 	limit    int
 }
+
+// maxWindow bounds what one report is of.
+const maxWindow = 400 * 24 * time.Hour
 
 type object = map[string]any
 
@@ -77,8 +82,11 @@ func (o *organization) read() (err error) {
 	if o.from, err = moment(q.Get("start_time"), q.Get("starting_at")); err != nil {
 		return err
 	}
-	if o.to, err = moment(q.Get("end_time"), q.Get("ending_at")); err != nil || o.to.Sub(o.from) > 400*24*time.Hour {
-		return fmt.Errorf("want an end, at most 400 days after the start: %w", err)
+	if o.to, err = moment(q.Get("end_time"), q.Get("ending_at")); err != nil {
+		return err
+	}
+	if !o.from.Before(o.to) || o.to.Sub(o.from) > maxWindow {
+		return fmt.Errorf("from %s to %s: want an end after the start, at most 400 days", o.from.Format(time.RFC3339), o.to.Format(time.RFC3339))
 	}
 	if o.limit, err = strconv.Atoi(cmp.Or(q.Get("limit"), "7")); err != nil || o.limit < 1 {
 		return fmt.Errorf("limit %q: want a number of buckets", q.Get("limit"))
@@ -117,26 +125,27 @@ func reported(e *Entry) (row Reported, ok bool) {
 	key = strings.TrimPrefix(key, "sha256:")
 	return Reported{
 		At: e.Started, Anthropic: apiPath(e.Path) == "/v1/messages", Model: e.Model, Project: "proj_simulated", APIKey: "key_" + key[:min(len(key), 8)],
-		Requests: 1, Input: e.Input, CacheRead: e.CacheRead, CacheWrite: e.CacheWrite, CacheWrite1h: e.CacheWrite1h, Output: e.Billed,
+		Tier: e.Tier, Requests: 1, Input: e.Input, CacheRead: e.CacheRead, CacheWrite: e.CacheWrite, CacheWrite1h: e.CacheWrite1h, Output: e.Billed, Searches: e.Searches,
 	}, true
 }
 
-// buckets calls each for all buckets of the page, with what is in them by model, project
-// and key.
+// buckets calls each for all buckets of the page, with what is in them by model, project,
+// key and tier.
 func (o *organization) buckets(anthropic bool, each func(from, to time.Time, rows []Reported)) (next any) {
 	for n, from := 0, o.from; from.Before(o.to); n, from = n+1, from.Add(o.width) {
 		if n == o.limit {
 			return "page_" + strconv.FormatInt(from.Unix(), 10)
 		}
-		sums := map[[3]string]Reported{}
+		sums := map[[4]string]Reported{}
 		for _, r := range o.rows {
 			if r.Anthropic != anthropic || r.At.Before(from) || !r.At.Before(from.Add(o.width)) {
 				continue
 			}
-			key := [3]string{r.Model, r.Project, r.APIKey}
+			key := [4]string{r.Model, r.Project, r.APIKey, r.Tier}
 			s := sums[key]
 			r.Input, r.CacheRead, r.CacheWrite = r.Input+s.Input, r.CacheRead+s.CacheRead, r.CacheWrite+s.CacheWrite
 			r.CacheWrite1h, r.Output, r.Requests = r.CacheWrite1h+s.CacheWrite1h, r.Output+s.Output, r.Requests+s.Requests
+			r.Searches += s.Searches
 			sums[key] = r
 		}
 		rows := []Reported{}
@@ -144,7 +153,7 @@ func (o *organization) buckets(anthropic bool, each func(from, to time.Time, row
 			rows = append(rows, r)
 		}
 		slices.SortFunc(rows, func(a, b Reported) int {
-			return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.Project, b.Project), cmp.Compare(a.APIKey, b.APIKey))
+			return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.Project, b.Project), cmp.Compare(a.APIKey, b.APIKey), cmp.Compare(a.Tier, b.Tier))
 		})
 		each(from, from.Add(o.width), rows)
 	}
@@ -156,11 +165,15 @@ func (o *organization) openAIUsage() (any, error) {
 	next := o.buckets(false, func(from, to time.Time, rows []Reported) {
 		results := []object{}
 		for _, r := range rows {
+			batch, tier := r.Tier == "batch", cmp.Or(r.Tier, "default")
+			if batch {
+				tier = "default"
+			}
 			results = append(results, object{
 				"object": "organization.usage.completions.result", "input_tokens": r.Input + r.CacheRead + r.CacheWrite + r.CacheWrite1h,
 				"input_cached_tokens": r.CacheRead, "input_cache_write_tokens": r.CacheWrite + r.CacheWrite1h, "input_uncached_tokens": r.Input,
 				"output_tokens": r.Output, "num_model_requests": r.Requests, "project_id": r.Project, "api_key_id": r.APIKey, "user_id": nil,
-				"model": r.Model, "batch": false, "service_tier": "default",
+				"model": r.Model, "batch": batch, "service_tier": tier,
 			})
 		}
 		data = append(data, object{"object": "bucket", "start_time": from.Unix(), "end_time": to.Unix(), "results": results})
@@ -176,7 +189,7 @@ func (o *organization) openAICosts() (any, error) {
 			for _, c := range o.charges(&r) {
 				results = append(results, object{
 					"object": "organization.costs.result", "amount": object{"value": json.Number(c.usd), "currency": "usd"},
-					"line_item": r.Model + ", " + c.kind, "project_id": r.Project, "api_key_id": r.APIKey, "quantity": nil,
+					"line_item": lineItem(&r, c.kind), "project_id": r.Project, "api_key_id": r.APIKey, "quantity": nil,
 				})
 			}
 		}
@@ -193,8 +206,8 @@ func (o *organization) anthropicUsage() (any, error) {
 			results = append(results, object{
 				"uncached_input_tokens": r.Input, "cache_read_input_tokens": r.CacheRead, "output_tokens": r.Output,
 				"cache_creation":  object{"ephemeral_5m_input_tokens": r.CacheWrite, "ephemeral_1h_input_tokens": r.CacheWrite1h},
-				"server_tool_use": object{"web_search_requests": 0}, "workspace_id": r.Project, "api_key_id": r.APIKey,
-				"model": r.Model, "service_tier": "standard", "context_window": "0-200k",
+				"server_tool_use": object{"web_search_requests": r.Searches}, "workspace_id": r.Project, "api_key_id": r.APIKey,
+				"model": r.Model, "service_tier": cmp.Or(r.Tier, "standard"), "context_window": "0-200k",
 			})
 		}
 		data = append(data, object{"starting_at": from.Format(time.RFC3339), "ending_at": to.Format(time.RFC3339), "results": results})
@@ -207,11 +220,19 @@ func (o *organization) anthropicCosts() (any, error) {
 	next := o.buckets(true, func(from, to time.Time, rows []Reported) {
 		results := []object{}
 		for _, r := range rows {
+			if r.Tier == "priority" {
+				continue // it is bought by commitment, and never among the costs
+			}
 			for _, c := range o.charges(&r) {
-				results = append(results, object{
+				result := object{
 					"amount": cents(c.usd), "currency": "USD", "cost_type": "tokens", "token_type": c.kind, "description": r.Model + " usage",
-					"workspace_id": r.Project, "model": r.Model, "service_tier": "standard", "context_window": "0-200k",
-				})
+					"workspace_id": r.Project, "model": r.Model, "service_tier": cmp.Or(r.Tier, "standard"), "context_window": "0-200k",
+				}
+				if c.kind == searches {
+					result["cost_type"], result["description"] = searches, "Web Search Usage"
+					result["token_type"], result["model"], result["service_tier"], result["context_window"] = nil, nil, nil, nil
+				}
+				results = append(results, result)
 			}
 		}
 		data = append(data, object{"starting_at": from.Format(time.RFC3339), "ending_at": to.Format(time.RFC3339), "results": results})
@@ -219,7 +240,18 @@ func (o *organization) anthropicCosts() (any, error) {
 	return object{"data": data, "has_more": next != nil, "next_page": next}, nil
 }
 
+// lineItem is how OpenAI names a charge.
+func lineItem(r *Reported, kind string) string {
+	if kind == searches {
+		return "web search tool calls"
+	}
+	return r.Model + ", " + kind
+}
+
 type charge struct{ kind, usd string }
+
+// searches is the kind of charge that is not for tokens.
+const searches = "web_search"
 
 // charges are what a sum costs, by kind. Without Options.Price nothing costs anything.
 func (o *organization) charges(r *Reported) (all []charge) {
@@ -227,11 +259,11 @@ func (o *organization) charges(r *Reported) (all []charge) {
 		return nil
 	}
 	for _, c := range []struct {
-		kind   string
-		tokens int
-	}{{"input", r.Input}, {"cache_read", r.CacheRead}, {"cache_write_5m", r.CacheWrite}, {"cache_write_1h", r.CacheWrite1h}, {"output", r.Output}} {
-		if c.tokens > 0 {
-			all = append(all, charge{c.kind, o.sim.opts.Price(r, c.kind, c.tokens)})
+		kind  string
+		count int
+	}{{"input", r.Input}, {"cache_read", r.CacheRead}, {"cache_write_5m", r.CacheWrite}, {"cache_write_1h", r.CacheWrite1h}, {"output", r.Output}, {searches, r.Searches}} {
+		if c.count > 0 {
+			all = append(all, charge{c.kind, o.sim.opts.Price(r, c.kind, c.count)})
 		}
 	}
 	return all

@@ -3,6 +3,7 @@ package simulator_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -79,7 +80,57 @@ func TestReportsOfAnOrganization(t *testing.T) {
 	if got := strings.Join(cents, " "); got != strings.TrimSpace(strings.Repeat("50.00 ", 6)) {
 		t.Errorf("cents: %s", got)
 	}
-	if status, answer := send(http.MethodGet, "/v1/organization/costs?bucket_width=1y&start_time=0&end_time=1", ""); status != http.StatusBadRequest {
-		t.Errorf("%d %v", status, answer)
+	for query, want := range map[string]string{
+		"bucket_width=1y&start_time=0&end_time=1":               "bucket_width",
+		"bucket_width=1d&start_time=0&end_time=34646400":        "from 1970-01-01T00:00:00Z to 1971-02-06T00:00:00Z: want an end after the start, at most 400 days",
+		"bucket_width=1d&start_time=86400&end_time=86400":       "want an end after the start",
+		"bucket_width=1d&start_time=86400":                      "parsing time",
+		"bucket_width=1d&start_time=0&end_time=86400&limit=all": "limit",
+	} {
+		status, answer := send(http.MethodGet, "/v1/organization/costs?"+query, "")
+		refused, _ := answer["error"].(map[string]any)
+		if message := fmt.Sprint(refused["message"]); status != http.StatusBadRequest || !strings.Contains(message, want) || strings.Contains(message, "%!") {
+			t.Errorf("%s: %d %v", query, status, answer)
+		}
+	}
+}
+
+// The tier that a script names is in the answer, on the bill and in the reports; searches
+// are charged for apart.
+func TestTiersInReports(t *testing.T) {
+	f := start(t, simulator.Options{
+		Price: func(_ *simulator.Reported, kind string, n int) string {
+			return map[bool]string{true: "0.01", false: "1"}[kind == "web_search"]
+		},
+		Report: func(rows []simulator.Reported) []simulator.Reported { rows[0].Searches = 3; return rows },
+	})
+	for _, tier := range []string{"batch", "priority"} {
+		for _, path := range []string{chatPath, messagesPath} {
+			f.Next(simulator.Script{Tier: tier})
+			resp, body, err := f.post(path, map[string]string{chatPath: chatWhole, messagesPath: messagesWhole}[path])
+			if err != nil || resp.StatusCode != http.StatusOK || f.last().Tier != tier {
+				t.Fatal(resp.Status, err, f.last())
+			}
+			contains(t, body, `"service_tier":"`+tier+`"`)
+		}
+	}
+	now := time.Now().UTC()
+	window := fmt.Sprintf("?bucket_width=1d&start_time=%d&end_time=%d", now.Add(-24*time.Hour).Unix(), now.Add(time.Hour).Unix())
+	for path, want := range map[string][]string{
+		"/v1/organization/usage/completions":      {`"batch":true`, `"service_tier":"priority"`},
+		"/v1/organization/costs":                  {`"line_item":"web search tool calls"`},
+		"/v1/organizations/usage_report/messages": {`"service_tier":"batch"`, `"service_tier":"priority"`},
+		"/v1/organizations/cost_report":           {`"service_tier":"batch"`},
+	} {
+		r, err := http.NewRequestWithContext(ctx(t), http.MethodGet, f.url+path+window, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Api-Key", "sk-any")
+		body, _ := io.ReadAll(f.open(r).Body)
+		contains(t, body, want...)
+		if strings.HasSuffix(path, "cost_report") && strings.Contains(string(body), "priority") {
+			t.Errorf("%s charges for tokens that are bought by commitment: %s", path, body)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"iter"
 	"strconv"
 )
@@ -199,7 +200,10 @@ func (a *answer) responseBody(status string, usage bool) []byte {
 	if ended {
 		b = a.appendOutputItems(b)
 	}
-	tier := map[bool]string{true: "default", false: "auto"}[ended]
+	tier := "auto"
+	if ended {
+		tier = escape(cmp.Or(a.tier, "default"))
+	}
 	b = append(b, `],"parallel_tool_calls":true,"previous_response_id":null,"service_tier":"`+tier+`","tool_choice":"auto","tools":[],"usage":`...)
 	if ended && usage {
 		b = a.appendResponseUsage(b)

@@ -25,6 +25,7 @@ type Script struct {
 	Choices    int    `json:"choices,omitempty"`     // chat. 0: what the request's n says
 	Tools      []Tool `json:"tools,omitempty"`       // called after the text, in the first choice
 	Model      string `json:"model,omitempty"`       // "": the request's
+	Tier       string `json:"tier,omitempty"`        // service tier that the answer and the bill say: chat, responses and messages. "": the standard one
 	Seed       uint64 `json:"seed,omitempty"`        // answers of one seed have the same ids and words, whatever was asked; 0: see Options.Deterministic
 
 	// Input tokens. Input is fresh ones alone: 0 estimates from the body's size.
@@ -32,6 +33,7 @@ type Script struct {
 	CacheRead    int `json:"cache_read,omitempty"`
 	CacheWrite   int `json:"cache_write,omitempty"`    // five minutes
 	CacheWrite1h int `json:"cache_write_1h,omitempty"` // one hour
+	Searches     int `json:"searches,omitempty"`       // messages: on the web, in the usage at the end; no tokens
 
 	// Pace. A JSON answer takes as long as the stream would have.
 	HeaderDelay    time.Duration `json:"-"`                          // request to response head

@@ -24,8 +24,8 @@ type Options struct {
 	BillExtraOn func(*http.Request) int
 
 	// Price is what tokens of a kind cost ("input", "cache_read", "cache_write_5m",
-	// "cache_write_1h", "output"), in decimal dollars, for the report of costs; nil:
-	// there are none. Report may change what the reports say. Both are called from
+	// "cache_write_1h", "output"; "web_search" is not of tokens), in decimal dollars, for
+	// the report of costs; nil: there are none. Report may change what the reports say. Both are called from
 	// handlers, possibly at once.
 	Price  func(r *Reported, kind string, tokens int) string
 	Report func([]Reported) []Reported

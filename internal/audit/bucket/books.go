@@ -30,8 +30,9 @@ type booked struct {
 	stopped   int64          // cut attempts that are said to have stopped the bill
 	full      int64          // and those that are said to be billed in full
 	rates     pricing.Rates
-	mixed     bool   // not all attempts had these rates
-	late      []call // near the end of the day, the latest first
+	mixed     bool                   // not all attempts had these rates
+	late      []call                 // near the end of the day, the latest first
+	tools     map[string]pricing.Sum // of USD: for uses of tools, by the tool's name
 }
 
 // room is how much less, and more, an estimate may be.
@@ -43,6 +44,7 @@ func (r room) has(n int64) bool { return -r.less <= n && n <= r.more }
 type call struct {
 	Side
 	ended time.Time
+	tools map[string]pricing.Sum
 }
 
 // maxLate bounds the calls that are kept of a day.
@@ -106,9 +108,9 @@ func (h *shelf) add(row *ledger.Row) error {
 		b = &booked{rates: e.History.Rates}
 		h.by[k] = b
 	}
-	s := h.side(row)
+	s, tools := h.side(row), toolsOf(row)
 	if row.Ended.After(row.At) && h.late(row.Ended, row.At) || h.late(row.At, row.At) {
-		b.late = append(b.late, call{s, cmp.Or(row.Ended, row.At)})
+		b.late = append(b.late, call{s, cmp.Or(row.Ended, row.At), tools})
 		if len(b.late) > 2*maxLate {
 			slices.SortStableFunc(b.late, func(a, b call) int { return b.ended.Compare(a.ended) })
 			b.late = b.late[:maxLate]
@@ -123,6 +125,12 @@ func (h *shelf) add(row *ledger.Row) error {
 		h.pending++
 	}
 	b.Side.add(s)
+	for name, usd := range tools {
+		if b.tools == nil {
+			b.tools = map[string]pricing.Sum{}
+		}
+		b.tools[name] = b.tools[name].Plus(usd)
+	}
 	b.mixed = b.mixed || !maps.Equal(b.rates.PerToken, e.History.Rates.PerToken)
 	b.estimates(row, &e)
 	return nil

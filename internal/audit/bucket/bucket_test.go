@@ -104,11 +104,12 @@ func TestTakenBack(t *testing.T) {
 func TestWithoutPrice(t *testing.T) {
 	s := newSite(t)
 	s.s.HasCosts = false
+	s.post(call{model: "gpt-5.5", at: day.Add(time.Hour)})
 	s.more("nobodys", day, vendor.Tokens{Input: 50, Output: 7}, 1)
-	if r := s.compare(true); r.Posted != 0 || r.Recorded != 1 || r.State != bucket.Differs {
+	if r := s.compare(true); r.Posted != 0 || r.Recorded != 2 || r.State != bucket.Differs {
 		t.Errorf("%+v", r)
 	}
-	s.expectStands(0, map[string]string{"23 other": "0 bypassed 0"})
+	s.expectStands(1, map[string]string{"23 other": "0 bypassed 0"})
 }
 
 // What crossed the beginning or the end of the time is no difference; what is missing

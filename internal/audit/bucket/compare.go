@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,7 +57,7 @@ func Compare(ctx context.Context, from Sources, s *vendor.Statement, post bool) 
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
 	c.fill(h)
-	extra := c.bill(h)
+	extra := c.chargeTools(h, c.bill(h))
 	if s.HasUsage {
 		c.lags(h, c.cells)
 	}
@@ -111,7 +112,12 @@ func (c *comparing) whole(ctx context.Context) error {
 // likely they are not all that there is than that nothing was billed. It isn't posted.
 func (c *comparing) gaps(h *shelf, post bool) error {
 	var all []string
-	if h.all > 0 && c.s.Rows > 0 && c.s.LeftOut == c.s.Rows {
+	switch {
+	case h.all == 0 && !c.met():
+		all = append(all, fmt.Sprintf("the books have never had a call of provider %q, which must be the gateway's name of it (--provider)", c.s.Provider))
+	case h.all > 0 && c.s.LeftOut == 0 && len(c.s.Usage)+len(c.s.Costs) == 0:
+		all = append(all, fmt.Sprintf("the reports have no row at all, and the books have calls: %d; the key may be of another organization, or the reports late", h.all))
+	case h.all > 0 && c.s.Rows > 0 && c.s.LeftOut == c.s.Rows:
 		all = append(all, "none of the reports' rows is of the projects, keys and time that were asked for")
 	}
 	days := map[string]bool{}
@@ -124,20 +130,31 @@ func (c *comparing) gaps(h *shelf, post bool) error {
 	}{{"usage", c.s.NoUsage}, {"costs", c.s.NoCosts}} {
 		without := slices.DeleteFunc(slices.Clone(report.without), func(day string) bool { return !days[day] })
 		if n := len(without); n > 0 {
-			all = append(all, fmt.Sprintf("the reports have no %s of %d days on which the books have calls, from %s to %s", report.name, n, without[0], without[n-1]))
+			all = append(all, fmt.Sprintf("the reports have no %s of %d days on which the books have calls, from %s to %s: give these too, or a time without them", report.name, n, without[0], without[n-1]))
 		}
 	}
 	if post && len(all) > 0 {
-		return fmt.Errorf("%w: %s: give reports of these too, or a time without them", ErrInvalid, strings.Join(all, "; "))
+		return fmt.Errorf("%w: %s: nothing was posted", ErrInvalid, strings.Join(all, "; "))
 	}
 	for _, one := range all {
-		c.r.Notes = append(c.r.Notes, one+": this is compared as if nothing had been billed, and can't be posted")
+		c.r.Notes = append(c.r.Notes, one+": it is compared as it is, and can't be posted")
 	}
 	return nil
 }
 
+// met says if the books have anything of the provider, of whatever time.
+func (c *comparing) met() bool {
+	t := c.books.Totals()
+	return slices.ContainsFunc(t.Input, func(i ledger.InputTotal) bool { return i.Provider == c.s.Provider }) ||
+		slices.ContainsFunc(t.Output, func(o ledger.OutputTotal) bool { return o.Provider == c.s.Provider }) ||
+		slices.ContainsFunc(t.Unexplained, func(u ledger.UnexplainedTotal) bool { return u.Provider == c.s.Provider })
+}
+
 // tierless is a key without its tier where the bill doesn't tell.
 func (c *comparing) tierless(k key) key {
+	if c.s.NoPriority && k.tier == "priority" {
+		k.tier = ""
+	}
 	if c.s.HasUsage && c.s.AnyTier || !c.s.HasUsage && !c.s.CostTier {
 		k.tier = ""
 	}
@@ -213,6 +230,9 @@ func (c *comparing) bill(h *shelf) (extra []*cell) {
 		}
 		extra = append(extra, at)
 	}
+	slices.SortFunc(extra, func(a, b *cell) int {
+		return cmp.Or(strings.Compare(a.day, b.day), strings.Compare(a.model, b.model), strings.Compare(a.tier, b.tier))
+	})
 	for _, at := range c.cells {
 		c.r.Billed.add(at.billed)
 	}
@@ -242,7 +262,7 @@ func (c *comparing) explain(extra []*cell) error {
 	}
 	for _, at := range extra {
 		usd, together := expected[key{model: at.model, day: at.day}]
-		left := at.billed.USD.Minus(usd)
+		left := at.billed.USD.Minus(at.books.USD).Minus(usd)
 		p := Part{Name: OtherCharges, USD: left, Text: "it is not charged for tokens that the usage has"}
 		if together {
 			p.Name, p.Text = Price, "the tokens of all tiers together cost something else than in the books"
@@ -250,12 +270,12 @@ func (c *comparing) explain(extra []*cell) error {
 		if !negligible(left) {
 			at.parts = append(at.parts, p)
 		}
+	}
+	for _, at := range slices.Concat(slices.Collect(maps.Values(c.cells)), extra) {
 		c.keep(at)
 	}
-	for _, at := range c.cells {
-		c.keep(at)
-	}
-	slices.SortFunc(c.r.Cells, func(a, b Cell) int {
+	// Stable: what the bill charges apart may be of the model, tier and day of a cell, and follows it.
+	slices.SortStableFunc(c.r.Cells, func(a, b Cell) int {
 		return cmp.Or(strings.Compare(a.Day, b.Day), strings.Compare(a.Model, b.Model), strings.Compare(a.Tier, b.Tier))
 	})
 	c.sum()

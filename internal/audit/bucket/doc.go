@@ -5,6 +5,7 @@
 //	books.go    what the books have, by model, tier and day
 //	lag.go      calls that the vendor counts to the next day
 //	parts.go    a difference in tokens, split into what it can be
+//	tools.go    what tools cost, where the bill charges for them apart
 //	money.go    what the parts cost, and what differs in price
 //	compare.go  all of it together
 //	post.go     one adjustment for each model, tier and day

@@ -64,6 +64,7 @@ type call struct {
 	bounds   [2]int64   // of its output
 	billedOn *time.Time // another day
 	unbilled bool
+	searches int64 // on the web, whose amount is not in the model's line
 }
 
 func (s *site) post(c call) {
@@ -79,6 +80,9 @@ func (s *site) post(c call) {
 			Steps: []books.Step{{At: c.at, Do: books.Attach, Conn: 1}, {At: c.at, Do: books.Recv, N: 3}, {At: c.at, Do: books.Write, Conn: 1, To: 3}},
 		},
 		Input: token.Exactly(2000), Output: token.Exactly(1500), Bases: settle.Bases{Input: token.Reported, Output: token.Reported},
+	}
+	if c.searches > 0 {
+		e.History.Facts.Input[token.Tool("web_search")] = c.searches
 	}
 	if c.cut != "" {
 		f, received := &e.History.Facts, int64(600)
@@ -112,7 +116,9 @@ func (s *site) post(c call) {
 	at.requests++
 	at.tokens = at.tokens.Plus(vendor.Tokens{Input: 2000, Output: e.History.Output})
 	for _, l := range append(p.Bill.Input, p.Bill.Output) {
-		at.usd = at.usd.Add(l.Amount)
+		if !l.Kind.IsTool() {
+			at.usd = at.usd.Add(l.Amount)
+		}
 	}
 }
 

@@ -25,13 +25,13 @@ type Request struct {
 const maxBody = 32 << 20
 
 // Handler answers POST /api/v1/reconcile/statement: a Request, with its Result. Errors are
-// {"error": {"code", "message"}}.
-func Handler(books *ledger.Ledger, prices func() *pricing.Book, logger *slog.Logger) http.Handler {
+// {"error": {"code", "message"}}. A day is over by now, which is time.Now but in tests.
+func Handler(books *ledger.Ledger, prices func() *pricing.Book, now func() time.Time, logger *slog.Logger) http.Handler {
 	var one sync.Mutex                                                    // at a time, or two of the same would each post half
 	compare := func(ctx context.Context, req *Request) (*Result, error) { // no longer than that: the answer may be read slowly
 		one.Lock()
 		defer one.Unlock()
-		return Compare(ctx, Sources{books, prices(), time.Now()}, &req.Statement, req.Post)
+		return Compare(ctx, Sources{books, prices(), now()}, &req.Statement, req.Post)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var req Request

@@ -56,7 +56,16 @@ func (at *cell) split() {
 }
 
 func (at *cell) part(name string, t vendor.Tokens, requests int64, text string) {
-	at.parts = append(at.parts, Part{Name: name, Tokens: t, Requests: requests, Text: text})
+	at.parts = append(at.parts, Part{Name: name, Tokens: t, Requests: requests, Text: text + shifted(t)})
+}
+
+// shifted names the kinds where they differ and their sum doesn't, which a table would
+// show as nothing.
+func shifted(t vendor.Tokens) string {
+	if t.AllInput() != 0 || t.Input == 0 && t.CacheRead == 0 && t.CacheWrite5m == 0 && t.CacheWrite1h == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; of other kinds: input %+d, cache_read %+d, cache_write_5m %+d, cache_write_1h %+d", t.Input, t.CacheRead, t.CacheWrite5m, t.CacheWrite1h)
 }
 
 // bypassed is what calls that the books don't have can be.

@@ -43,15 +43,19 @@ func (r *record) number(column string) (int64, error) {
 	return n, nil
 }
 
-// numbers reads several columns into where they belong.
-func (r *record) numbers(into map[string]*int64) error {
-	var errs []error
-	for column, n := range into {
-		var err error
-		*n, err = r.number(column)
-		errs = append(errs, err)
+// column is one whose number goes to n.
+type column struct {
+	name string
+	n    *int64
+}
+
+func (r *record) numbers(columns ...column) (err error) {
+	for _, c := range columns {
+		if *c.n, err = r.number(c.name); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // forms of CSV, by columns that only they have.
@@ -83,7 +87,7 @@ func readCSV(name string, in io.Reader, c *lineCounter, s sink) error {
 		return !slices.ContainsFunc(f.columns, func(column string) bool { return !r.has(column) })
 	})
 	if form < 0 && !(r.has("start_time") && r.has("end_time_iso") && len(head) == 4) { // OpenAI's, of nothing
-		return fmt.Errorf("%s:1: the columns are those of no export that is known: %.200s", name, strings.Join(head, ","))
+		return fmt.Errorf("%s:1: the columns are those of no export of usage or costs that is known: %.200q", name, strings.Join(head, ","))
 	}
 	for {
 		r.fields, err = d.Read()
@@ -159,10 +163,10 @@ func openAIUsageRecord(r *record) (*Row, error) {
 	}
 	row.AnyTier = r.text("service_tier") == "" && r.text("batch") == ""
 	var input, cached, writes, output, requests int64
-	err := errors.Join(r.times(row), r.numbers(map[string]*int64{
-		"input_tokens": &input, "input_cached_tokens": &cached, "input_cache_write_tokens": &writes,
-		"output_tokens": &output, "num_model_requests": &requests,
-	}))
+	err := errors.Join(r.times(row), r.numbers(
+		column{"input_tokens", &input}, column{"input_cached_tokens", &cached}, column{"input_cache_write_tokens", &writes},
+		column{"output_tokens", &output}, column{"num_model_requests", &requests},
+	))
 	if err == nil && row.Model == "" {
 		err = errNoModel
 	}
@@ -184,7 +188,7 @@ func anthropicRecord(r *record, model string) (*Row, error) {
 	row := &Row{
 		Vendor: Anthropic, Start: day, End: day.AddDate(0, 0, 1), Model: modelID(model), Context: r.text("context_window"),
 		Project: r.text("workspace"), APIKey: cmp.Or(r.text("api_key_id"), r.text("api_key")),
-		Tier: anthropicTier(r.text("usage_type"), r.text("speed")),
+		Tier: anthropicTier(r.text("usage_type"), r.text("speed")), NoPriority: true,
 	}
 	if row.Tier != "batch" && row.Tier != "fast" { // other words of usage_type are not tiers
 		row.Tier = ""
@@ -202,10 +206,10 @@ func anthropicUsageRecord(r *record) (*Row, error) {
 	}
 	t := &row.Tokens
 	row.Kind = Usage
-	return row, r.numbers(map[string]*int64{
-		"usage_input_tokens_no_cache": &t.Input, "usage_input_tokens_cache_read": &t.CacheRead, "usage_output_tokens": &t.Output,
-		"usage_input_tokens_cache_write_5m": &t.CacheWrite5m, "usage_input_tokens_cache_write_1h": &t.CacheWrite1h,
-	})
+	return row, r.numbers(
+		column{"usage_input_tokens_no_cache", &t.Input}, column{"usage_input_tokens_cache_read", &t.CacheRead}, column{"usage_output_tokens", &t.Output},
+		column{"usage_input_tokens_cache_write_5m", &t.CacheWrite5m}, column{"usage_input_tokens_cache_write_1h", &t.CacheWrite1h},
+	)
 }
 
 func anthropicCostRecord(r *record) (*Row, error) {

@@ -57,6 +57,7 @@ func (r *Reading) Fetch(ctx context.Context, s Source) error {
 	if s.BaseURL == "" {
 		s.BaseURL = home
 	}
+	r.s.Vendor, r.s.HasUsage = s.Vendor, true // also of a time of nothing
 	for _, one := range reports[s.Vendor] {
 		if one.kind == Cost && s.Vendor == Anthropic && len(r.APIKeys) > 0 {
 			continue // which has no keys
@@ -81,6 +82,9 @@ func (r *Reading) fetch(ctx context.Context, s *Source, one report) error {
 		err = r.File(name, io.LimitReader(body, maxPage))
 		if err = errors.Join(err, body.Close()); err != nil {
 			return err
+		}
+		if r.next == "" && r.more {
+			return fmt.Errorf("%s: it says that there are more pages (has_more), and not where (next_page): ask for less time at once", name)
 		}
 		if r.next == "" {
 			return nil
@@ -121,6 +125,9 @@ func (s *Source) get(ctx context.Context, path string, q url.Values) (io.ReadClo
 		req.Header.Set("Authorization", "Bearer "+s.Key)
 	}
 	resp, err := s.Client.Do(req)
+	if at := (*url.Error)(nil); errors.As(err, &at) {
+		return nil, fmt.Errorf("%s can't be asked: %w", s.BaseURL, at.Err) // without the query, which says nothing
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -128,10 +135,49 @@ func (s *Source) get(ctx context.Context, path string, q url.Values) (io.ReadClo
 		return resp.Body, nil
 	}
 	defer resp.Body.Close()
-	var answer struct {
-		Error struct{ Message string }
+	said := resp.Status
+	if message := strings.ReplaceAll(reason(resp.Body), s.Key, "…"); message != "" {
+		said += fmt.Sprintf(" (%.200q)", message)
 	}
-	_ = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer) // what it says is worth a look, no more
-	message := strings.ReplaceAll(answer.Error.Message, s.Key, "…")
-	return nil, fmt.Errorf("the provider answers with %s: %.200q", resp.Status, message)
+	return nil, fmt.Errorf("%s answers with %s: %s", s.BaseURL, said, advice(resp))
+}
+
+// reason is what an error says of itself: OpenAI's and Anthropic's have a message, proxies
+// before them may have a text.
+func reason(body io.Reader) string {
+	var answer struct{ Error json.RawMessage }
+	_ = json.NewDecoder(io.LimitReader(body, 64<<10)).Decode(&answer) // what it says is worth a look, no more
+	var object struct{ Message string }
+	var message string
+	if json.Unmarshal(answer.Error, &object) == nil {
+		return object.Message
+	}
+	_ = json.Unmarshal(answer.Error, &message) // likewise
+	return message
+}
+
+// advice is what to do about an answer that is no report.
+func advice(resp *http.Response) string {
+	switch code := resp.StatusCode; {
+	case code == http.StatusUnauthorized:
+		return "it doesn't take the admin key, which is another than the one for calls: the owner of the organization makes it"
+	case code == http.StatusForbidden:
+		return "the admin key may not read this report"
+	case code == http.StatusNotFound:
+		return "the report isn't there: --base-url wants the address before /v1"
+	case code == http.StatusTooManyRequests:
+		if after, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 20); err == nil {
+			return fmt.Sprintf("it was asked too often: try again in %d seconds", after)
+		}
+		return "it was asked too often: try again in a minute"
+	case code/100 == 3:
+		to := ""
+		if u, err := resp.Location(); err == nil {
+			to = fmt.Sprintf(" to %.100q", u.Scheme+"://"+u.Host)
+		}
+		return "it sends on" + to + ", where the admin key isn't sent: if that is right, give it as --base-url"
+	case code/100 == 5:
+		return "it has failed: try again later"
+	}
+	return "no report can be had there"
 }

@@ -31,7 +31,13 @@ func readPages(name string, r io.Reader, c *lineCounter, s sink) error {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return fmt.Errorf("%s:%d: the file ends in the middle of a page: it was cut off", name, c.lines+1)
 		}
-		return fmt.Errorf("%s: page %d, %s%w", name, p.number, p.place, err)
+		if p.number > 0 && !s.asked { // whose name has the page
+			name = fmt.Sprintf("%s: page %d", name, p.number)
+		}
+		if p.place != "" {
+			name += ", " + p.place
+		}
+		return fmt.Errorf("%s: %w", name, err)
 	}
 }
 
@@ -122,7 +128,7 @@ func (p *pages) buckets() error {
 		return errors.Join(err, errors.New("data: want an array of buckets"))
 	}
 	for n := 1; p.d.More(); n++ {
-		p.place = fmt.Sprintf("bucket %d: ", n)
+		p.place = fmt.Sprintf("bucket %d", n)
 		var b bucket
 		if err := p.d.Decode(&b); err != nil {
 			return err
@@ -152,7 +158,7 @@ func (p *pages) bucket(b *bucket, n int) error {
 		return p.sink.bucket("", from.UTC(), to.UTC())
 	}
 	for i, raw := range b.Results {
-		p.place = fmt.Sprintf("bucket %d (%s), result %d: ", n, from.UTC().Format(time.RFC3339), i+1)
+		p.place = fmt.Sprintf("bucket %d (%s), result %d", n, from.UTC().Format(time.RFC3339), i+1)
 		r, err := decode(raw)
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ type sink struct {
 	row    func(*Row) error
 	bucket func(Kind, time.Time, time.Time) error // also of a bucket without rows
 	page   func(Kind, bool, string)               // of JSON: whether there are more, and the next
+	asked  bool                                   // it is what an admin API answers, so a page
 }
 
 // lineCounter counts the lines that have gone through, and hashes them.
@@ -51,6 +52,10 @@ func read(name string, r io.Reader, s sink) (digest [sha256.Size]byte, err error
 		return digest, fmt.Errorf("%s: it is empty", name)
 	case err != nil:
 		return digest, fmt.Errorf("%s: %w", name, err)
+	case first == '<':
+		return digest, fmt.Errorf("%s: it is HTML, such as of a page to sign in, and no report", name)
+	case s.asked && first != '{':
+		return digest, fmt.Errorf("%s: it begins with %q, and is no page of an admin API", name, first)
 	case first == '{' || first == '[':
 		err = readPages(name, in, c, s)
 	default:

@@ -175,6 +175,7 @@ type million struct {
 	row  string
 	left int
 	rest []byte
+	peak uint64 // of the heap, while it was read
 }
 
 func (m *million) Read(p []byte) (int, error) {
@@ -184,6 +185,11 @@ func (m *million) Read(p []byte) (int, error) {
 		}
 		n := min(m.left, 500)
 		m.left -= n
+		if m.left%25_000 == 0 {
+			var now runtime.MemStats
+			runtime.ReadMemStats(&now)
+			m.peak = max(m.peak, now.HeapAlloc)
+		}
 		m.rest = bytes.Repeat([]byte(m.row), n)
 	}
 	n := copy(p, m.rest)
@@ -197,13 +203,17 @@ func TestMillionRows(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	if err := r.File("big.csv", io.MultiReader(strings.NewReader(head+"\n"), &million{row: row, left: 1_000_000})); err != nil {
+	rows := &million{row: row, left: 1_000_000}
+	if err := r.File("big.csv", io.MultiReader(strings.NewReader(head+"\n"), rows)); err != nil {
 		t.Fatal(err)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
 		t.Errorf("the heap has grown by %d bytes", grown)
+	}
+	if beyond := int64(rows.peak) - int64(before.HeapAlloc); beyond > 16<<20 { // of 129 MB that were read
+		t.Errorf("while it was read, the heap had %d bytes more", beyond)
 	}
 	s, err := r.Statement("")
 	if err != nil || s.Rows != 1_000_000 || len(s.Usage) != 1 || s.Usage[0].Tokens.Output != 1_500_000_000 {

@@ -83,6 +83,7 @@ type Row struct {
 	Amount     pricing.Sum // of a cost, in US dollars
 	Item       string      // of a cost: what it is for, as the report says
 	AnyTier    bool        // the report doesn't tell tiers apart
+	NoPriority bool        // nor Anthropic's priority tier from the standard one
 	NoWrites   bool        // it doesn't tell tokens written to a cache from fresh ones
 }
 

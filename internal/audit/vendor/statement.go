@@ -29,6 +29,8 @@ type Statement struct {
 	CostTier bool          `json:"costs_by_tier"` // the costs tell them apart
 	NoWrites bool          `json:"no_cache_writes"`
 
+	NoPriority bool `json:"no_priority_tier,omitempty"` // what is of Anthropic's priority tier is among the standard one
+
 	// Days of the time of which the reports have no bucket, not even an empty one.
 	NoUsage []string `json:"days_without_usage"`
 	NoCosts []string `json:"days_without_costs"`
@@ -72,15 +74,22 @@ type Reading struct {
 	costs     map[[4]string]*CostSum
 	windows   map[Kind]*window
 	pages     map[Kind]*[2]int // all, and those with more to come
-	files     map[[sha256.Size]byte]string
+	files     map[digestKey]string
 	buckets   map[bucketKey]origin
 	from      origin // of what is read now
 	next      string // page, by the last one
+	more      bool   // by the last page
 	asked     Kind   // of what is being fetched; "": the rows tell
 	fragments bool   // a usage row told no requests
 }
 
 type window struct{ from, to time.Time }
+
+// digestKey is a file. Two reports that are fetched are the same where nothing was billed.
+type digestKey struct {
+	asked  Kind
+	digest [sha256.Size]byte
+}
 
 // origin is a file, and which of all pages that were read.
 type origin struct {
@@ -97,7 +106,7 @@ type bucketKey struct {
 func NewReading(s Selection) *Reading {
 	return &Reading{
 		Selection: s, usage: map[[3]string]*UsageSum{}, costs: map[[4]string]*CostSum{}, windows: map[Kind]*window{},
-		pages: map[Kind]*[2]int{}, files: map[[sha256.Size]byte]string{}, buckets: map[bucketKey]origin{},
+		pages: map[Kind]*[2]int{}, files: map[digestKey]string{}, buckets: map[bucketKey]origin{},
 	}
 }
 
@@ -111,21 +120,22 @@ const (
 // File reads a report. After an error the reading is of no use.
 func (r *Reading) File(name string, in io.Reader) error {
 	r.from.file = name
-	digest, err := read(name, in, sink{row: r.row, bucket: r.bucket, page: r.page})
+	digest, err := read(name, in, sink{row: r.row, bucket: r.bucket, page: r.page, asked: r.asked != ""})
 	if err != nil {
 		return err
 	}
-	if first, again := r.files[digest]; again {
-		return fmt.Errorf("%s: it is the same as %s", name, first)
+	key := digestKey{r.asked, digest}
+	if first, again := r.files[key]; again {
+		return fmt.Errorf("%s: it is the same as %s: give each once", name, first)
 	}
-	r.files[digest] = name
+	r.files[key] = name
 	return nil
 }
 
 func (r *Reading) page(kind Kind, more bool, next string) {
 	kind = cmp.Or(kind, r.asked)
 	r.from.page++
-	if r.next = ""; more {
+	if r.next, r.more = "", more; more {
 		r.next = next
 	}
 	if r.pages[kind] == nil {
@@ -172,16 +182,18 @@ func (r *Reading) row(row *Row) error {
 	if s.Vendor == "" {
 		s.Vendor = row.Vendor
 	}
-	if row.Vendor != s.Vendor {
+	switch {
+	case r.asked != "" && (row.Kind != r.asked || row.Vendor != s.Vendor):
+		return fmt.Errorf("it is of %s of %s, and %s of %s was asked for: is --base-url that of another provider?", row.Kind, row.Vendor, r.asked, s.Vendor)
+	case row.Vendor != s.Vendor:
 		return fmt.Errorf("it is of %s, and what was read before of %s: give those of one provider", row.Vendor, s.Vendor)
-	}
-	if row.Start.UTC().Truncate(24*time.Hour) != row.End.UTC().Add(-1).Truncate(24*time.Hour) {
+	case row.Start.UTC().Truncate(24*time.Hour) != row.End.UTC().Add(-1).Truncate(24*time.Hour):
 		return errors.New("the bucket is not within one day (UTC)")
-	}
-	if row.Kind == Cost && row.APIKey == "" && len(r.APIKeys) > 0 {
+	case row.Kind == Cost && row.APIKey == "" && len(r.APIKeys) > 0:
 		return errors.New("these costs don't tell API keys apart: select a project, or give the usage alone")
 	}
 	s.Rows++
+	s.NoPriority = s.NoPriority || row.NoPriority
 	if !r.selected(row) {
 		s.LeftOut++
 		return nil
@@ -254,10 +266,13 @@ func (r *Reading) Statement(provider string) (*Statement, error) {
 	}
 	s := r.s
 	if s.Vendor == "" {
-		return nil, errors.New("the reports have no row: there is nothing to compare")
+		return nil, errors.New("the reports have no row, so that they don't say whose they are: there is nothing to compare")
 	}
 	if s.Provider = provider; provider == "" {
 		s.Provider = s.Vendor
+	}
+	if _, other := homes[s.Provider]; other && s.Provider != s.Vendor {
+		return nil, fmt.Errorf("the reports are of %s, and --provider is %s", s.Vendor, s.Provider)
 	}
 	if err := r.window(&s); err != nil {
 		return nil, err
