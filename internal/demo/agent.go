@@ -134,10 +134,14 @@ func (a *agent) survive(ctx context.Context, answer *answer) error {
 	return a.again(ctx)
 }
 
-// until looks at a stream until something is so.
+// until looks at a stream until something is so, or it has expired: on a machine that is
+// busy nobody may look for longer than it is kept.
 func (a *agent) until(ctx context.Context, answer *answer, so func(state) bool) error {
 	for {
 		s, err := a.look(ctx, answer)
+		if no := (*refused)(nil); errors.As(err, &no) && no.expired {
+			return nil
+		}
 		if err != nil || so(s) {
 			return err
 		}

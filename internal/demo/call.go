@@ -66,13 +66,16 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, heade
 	if resp.StatusCode != http.StatusOK {
 		defer a.end()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // for the error only
-		return nil, &refused{fmt.Sprintf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(text)), a.resumed}
+		return nil, &refused{fmt.Sprintf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(text)), a.resumed, resp.StatusCode == http.StatusGone}
 	}
 	return a, nil
 }
 
 // refused is the error of a response that is not 200.
-type refused struct{ text, resumed string }
+type refused struct {
+	text, resumed string
+	expired       bool
+}
 
 func (r *refused) Error() string { return r.text }
 
