@@ -152,7 +152,11 @@ func (c *computing) scanned() (since, until time.Time) {
 	if c.q.Incident == nil {
 		return c.r.Window.Since, c.r.Window.Until
 	}
-	return time.Time{}, c.line.end()
+	until = c.line.end()
+	if end := c.q.Incident.End; end.After(until) { // a timeline reaches only so far
+		until = end
+	}
+	return time.Time{}, until
 }
 
 // progressEvery is how many attempts there are between two words on the progress.
