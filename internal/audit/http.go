@@ -42,7 +42,7 @@ type Options struct {
 //
 // Errors are {"error": {"code", "message"}}: 400 for what can't be read or
 // contradicts itself, 404 for an incident that isn't there, 409 for one that is over,
-// 413 for a bill that is too large, 500 where the books failed.
+// 413 for a bill or an incident that is too large, 500 where the books failed.
 func Handler(o Options) http.Handler {
 	h := &handler{Options: o}
 	mux := http.NewServeMux()
@@ -60,7 +60,8 @@ func Handler(o Options) http.Handler {
 
 type handler struct {
 	Options
-	one sync.Mutex // bill at a time: two of the same would report half of it each
+	one     sync.Mutex // bill at a time: two of the same would report half of it each
+	closing sync.Mutex // of an incident: it has one end
 }
 
 func (h *handler) audit(w http.ResponseWriter, r *http.Request) {
