@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -160,21 +159,26 @@ func (f *incidentFlags) showCommand() *cobra.Command {
 	}
 }
 
-// number is that of an incident that a user names: the newest of that name.
+// number is that of an incident that a user names: by its number, else the newest of
+// that name, which may have digits alone, as those of tickets.
 func (f *incidentFlags) number(c *cobra.Command, r *remote, named string) (string, error) {
-	if strings.Trim(named, "0123456789") == "" {
-		return url.PathEscape(named), nil
-	}
 	all, _, err := f.list(c, r)
 	if err != nil {
 		return "", err
 	}
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Name == named {
-			return fmt.Sprint(all[i].Number), nil
+	newest := 0
+	for _, i := range all {
+		if fmt.Sprint(i.Number) == named {
+			return named, nil
+		}
+		if i.Name == named {
+			newest = i.Number
 		}
 	}
-	return "", fmt.Errorf("there is no incident %q: recoup incident list has them", named)
+	if newest == 0 {
+		return "", fmt.Errorf("there is no incident %q: recoup incident list has them", named)
+	}
+	return fmt.Sprint(newest), nil
 }
 
 // ask asks about one incident, and shows it.
