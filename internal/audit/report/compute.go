@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -68,25 +69,44 @@ type computing struct {
 	rows    int
 }
 
+// compute reads the books as often as it takes: if months are summarised meanwhile, what
+// was read first has attempts that are gone for the rest.
 func compute(ctx context.Context, from Sources, q Query) (*Report, error) {
-	c := &computing{
-		Sources: from, q: q, total: newGrouping(), usual: map[Dimension]*grouping{}, tokens: map[[2]string]*used{}, kinds: map[string]*Named{},
-		prices: map[string]int64{}, without: map[string]*Named{}, billed: map[string]bool{}, seen: map[string]bool{}, days: map[providerDay]pricing.Sum{},
-		r: &Report{Schema: Schema, By: q.By, TeamTag: DefaultTeamTag},
+	for {
+		c := &computing{
+			Sources: from, q: q, total: newGrouping(), usual: map[Dimension]*grouping{}, tokens: map[[2]string]*used{}, kinds: map[string]*Named{},
+			prices: map[string]int64{}, without: map[string]*Named{}, billed: map[string]bool{}, seen: map[string]bool{}, days: map[providerDay]pricing.Sum{},
+			r: &Report{Schema: Schema, By: q.By, TeamTag: DefaultTeamTag},
+		}
+		gone, err := c.summarised(ctx)
+		if err != nil {
+			return nil, err
+		}
+		failed := c.read(ctx)
+		if c.r.Summarised, err = c.summarised(ctx); err != nil {
+			return nil, err
+		}
+		if reflect.DeepEqual(gone, c.r.Summarised) {
+			return c.r, failed
+		}
 	}
+}
+
+// read reads the books, once.
+func (c *computing) read(ctx context.Context) error {
 	if err := c.begin(); err != nil {
-		return nil, err
+		return err
 	}
 	since, until := c.scanned()
 	head, err := c.Ledger.Extracts(ctx, since, until, c.row)
 	if err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
+		return fmt.Errorf("audit: %w", err)
 	}
 	c.r.Head = Head{head.Seq, hex.EncodeToString(head.Hash[:])}
 	if err := c.end(ctx); err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
+		return fmt.Errorf("audit: %w", err)
 	}
-	return c.r, nil
+	return nil
 }
 
 // begin finds the window and the groupings.
@@ -288,9 +308,6 @@ func (c *computing) end(ctx context.Context) error {
 		return err
 	}
 	if err := c.missed(ctx); err != nil {
-		return err
-	}
-	if err := c.summarised(ctx); err != nil {
 		return err
 	}
 	var err error
