@@ -46,6 +46,10 @@ func groups(id, title string, keys []string, all []report.Group, r *report.Repor
 		}
 		var row []cell
 		for j, v := range all[i].Key {
+			if all[i].Rest {
+				row = append(row, word("all others"))
+				continue
+			}
 			row = append(row, word(keyWords(dims[j], v)+mark(dims[j], v, r)))
 		}
 		g.rows = append(g.rows, append(row, figures(&all[i].Figures)...))

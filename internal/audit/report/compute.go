@@ -143,6 +143,7 @@ func (c *computing) begin() (err error) {
 	}
 	if len(c.q.By) > 0 {
 		c.asked = newGrouping(c.q.By...)
+		c.asked.asked = true
 		c.all = append(c.all, c.asked)
 	}
 	c.line = newTimeline(c.r.Window, c.q.Incident != nil, c.last)
@@ -317,9 +318,14 @@ func (c *computing) end(ctx context.Context) error {
 
 // top is the group with the highest cost, if there is any cost.
 func top(groups []Group, total Figures) *Top {
-	if len(groups) == 0 || groups[0].Cost.Point.Sign() <= 0 {
-		return nil
+	for i := range groups {
+		switch g := &groups[i]; {
+		case g.Rest: // many groups, of which none is known to have the highest
+		case g.Cost.Point.Sign() > 0:
+			return &Top{g.Key[0], g.Cost.Point, share(g.Cost.Point, total.Cost.Point)}
+		default:
+			return nil
+		}
 	}
-	g := groups[0]
-	return &Top{g.Key[0], g.Cost.Point, share(g.Cost.Point, total.Cost.Point)}
+	return nil
 }
