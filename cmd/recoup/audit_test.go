@@ -374,6 +374,10 @@ func TestIncidentCommands(t *testing.T) {
 	if got := ask("show", "12"); got.code != exitFailed || !strings.Contains(got.stderr, `there is no incident "12"`) {
 		t.Errorf("%+v", got)
 	}
+	// Times are those that --since takes, whatever the machine's zone is.
+	if got := p.command(t, []string{"TZ=Asia/Kathmandu"}, "incident", "show", "earlier"); got.code != 0 || !strings.Contains(got.stdout, "2026-11-23 12:05:00") || !strings.Contains(got.stdout, "start (UTC)") {
+		t.Errorf("%+v", got)
+	}
 	// A name may be a number, but a number is that of an incident first.
 	for _, name := range []string{"4711", "1"} {
 		if got := ask("open", name, "--since", "1h"); got.code != 0 {

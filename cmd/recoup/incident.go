@@ -199,17 +199,25 @@ func writeIncidents(w io.Writer, all []report.Incident) error {
 		_, err := fmt.Fprintln(w, "No incidents. recoup incident open NAME declares one.")
 		return err
 	}
-	t := newTable("number", "name", "how", "state", "start", "end", "likely cause", "why, labels")
+	t := newTable("number", "name", "how", "state", "start (UTC)", "end (UTC)", "likely cause", "why, labels")
 	for _, i := range all {
 		how := "declared"
 		if i.Found {
 			how = "found"
 		}
 		t.AppendRow(table.Row{
-			i.Number, printable(i.Name, 40), how, i.State, times(i.Start), times(i.End), printable(strings.TrimSpace(i.Kind+" "+i.Provider), 40),
+			i.Number, printable(i.Name, 40), how, i.State, inUTC(i.Start), inUTC(i.End), printable(strings.TrimSpace(i.Kind+" "+i.Provider), 40),
 			printable(strings.TrimSpace(i.Why+" "+tagsText(i.Labels, 60)), 100),
 		})
 	}
 	_, err := fmt.Fprintln(w, t.Render())
 	return err
+}
+
+// inUTC is a time as audits have it, and as --since and --until take it.
+func inUTC(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05.999")
 }

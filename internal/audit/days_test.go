@@ -107,3 +107,17 @@ func TestAbsurdLines(t *testing.T) {
 		}
 	}
 }
+
+// A bill of somebody else's project has more findings than anybody reads: the first are
+// named, the sums have all.
+func TestManyFindings(t *testing.T) {
+	s := newSite(t)
+	var lines []audit.Line
+	for range 10_007 {
+		lines = append(lines, line("", 0, 1, noon))
+	}
+	got := s.reconcile(audit.Bill{Provider: "openai", Lines: lines})
+	if len(got.Findings) != 10_000 || got.LeftOut != 7 || got.Unexplained != 10_007 || got.UnexplainedUSD.String() != "0.30021" {
+		t.Errorf("%d findings, %d left out, %d tokens, $%s", len(got.Findings), got.LeftOut, got.Unexplained, got.UnexplainedUSD)
+	}
+}

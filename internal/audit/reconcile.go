@@ -28,10 +28,11 @@ type Reconciliation struct {
 	Revisions   int   `json:"posted_revisions"`
 	Unexplained int64 `json:"unexplained_tokens"`
 
-	UnexplainedUSD pricing.Sum `json:"unexplained_usd"` // of the unexplained tokens, with signs: what the bill has more
-	Findings       []Finding   `json:"findings"`        // what is unexplained
-	NotPosted      []string    `json:"days_not_posted"` // of a complete bill: days of which it has a part only
-	OutOfBounds    []Finding   `json:"out_of_bounds"`   // explained, but not as estimated
+	UnexplainedUSD pricing.Sum `json:"unexplained_usd"`   // of the unexplained tokens, with signs: what the bill has more
+	Findings       []Finding   `json:"findings"`          // what is unexplained
+	NotPosted      []string    `json:"days_not_posted"`   // of a complete bill: days of which it has a part only
+	OutOfBounds    []Finding   `json:"out_of_bounds"`     // explained, but not as estimated
+	LeftOut        int         `json:"findings_left_out"` // of either, beyond the first maxFindings
 }
 
 // Reconcile compares a provider's bill with the books, attempt by attempt, and
@@ -192,12 +193,24 @@ func (r *reconciling) unexplained(f Finding, at place, amount pricing.Sum) {
 	tokens := f.Billed.minus(f.Booked).size()
 	r.result.Difference += tokens
 	r.result.Unexplained += tokens
-	r.result.Findings = append(r.result.Findings, f.sentence())
+	r.tell(&r.result.Findings, f)
 	r.result.UnexplainedUSD = r.result.UnexplainedUSD.Plus(amount)
 	if r.beyond[at] == nil {
 		r.beyond[at] = map[string]pricing.Sum{}
 	}
 	r.beyond[at][f.What] = r.beyond[at][f.What].Plus(amount)
+}
+
+// maxFindings bounds what is named: a bill of another project has a million.
+const maxFindings = 10_000
+
+// tell names a finding, unless there are too many to be read. Sums have them all.
+func (r *reconciling) tell(all *[]Finding, f Finding) {
+	if len(*all) >= maxFindings {
+		r.result.LeftOut++
+		return
+	}
+	*all = append(*all, f.sentence())
 }
 
 // compared notes where the bill speaks of something, if that is one of its days.

@@ -62,7 +62,7 @@ func (r *reconciling) checkBounds(row ledger.Row, billed Tokens) error {
 	}
 	f := r.finding(OutOfBounds, row, billed)
 	f.Booked, f.InputBounds, f.OutputBounds = tokensOf(first.Bill), &e.Input, &e.Output
-	r.result.OutOfBounds = append(r.result.OutOfBounds, f.sentence())
+	r.tell(&r.result.OutOfBounds, f)
 	return nil
 }
 
