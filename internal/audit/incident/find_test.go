@@ -50,6 +50,10 @@ func TestFind(t *testing.T) {
 			s.open(18, 1, "openai")
 			s.breaks(16, "client", slow)
 		}, "client_deploy : 16 of 18 open streams broke within 1.5s"},
+		{"a machine that loses its power", func(s *scene) {
+			s.open(18, 1, "openai")
+			s.breaks(18, "client", 0)
+		}, "client_deploy : 18 of 18 open streams broke within 100ms"},
 		{"of one caller among many", func(s *scene) {
 			for caller := range 10 {
 				s.open(20, caller+2, "openai")

@@ -178,7 +178,8 @@ func (c *clusters) dense(cluster []moment, before, from, to int) (first, end int
 func (c *clusters) found(window []moment) (f Found, ok bool) {
 	n := len(window)
 	f.Start, f.End = time.UnixMilli(window[0].at).UTC(), time.UnixMilli(window[n-1].at+1).UTC()
-	took := f.End.Sub(f.Start).Round(100 * time.Millisecond)
+	const exact = 100 * time.Millisecond
+	took := max(f.End.Sub(f.Start).Round(exact), exact)
 	switch c.cause {
 	case ledger.BrokenByGateway:
 		f.Kind, f.Why = ledger.KindGateway, fmt.Sprintf("%d streams broke by the gateway's doing within %v", n, took)
