@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
@@ -236,7 +237,7 @@ func (c *computing) take() error {
 	if bill.Unpriced != "" {
 		named(c.without, bill.Unpriced).Count++
 	}
-	if row.Current.Reason == ledger.Reconciled {
+	if row.Current.Reason == ledger.Reconciled || bill.OutputBasis == token.Reconciled { // and repriced since
 		c.billed[row.Provider] = true
 		c.r.Bills.Reconciled.Count++
 		c.r.Bills.Reconciled.add(a.tokens+bill.Output.Tokens, a.paid)
