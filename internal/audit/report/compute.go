@@ -124,6 +124,9 @@ func (c *computing) begin() (err error) {
 		if r.Window.Since.IsZero() {
 			r.Window.Since = c.first
 		}
+		if until := r.Window.Until; !until.IsZero() && until.Before(r.Window.Since) {
+			r.Window.Since = until // before there was anything
+		}
 		if r.Window.Until.IsZero() && !c.last.IsZero() {
 			r.Window.Until = c.last.Add(time.Millisecond)
 			if !r.Window.Since.Before(r.Window.Until) {
