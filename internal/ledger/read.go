@@ -60,7 +60,8 @@ func readRecord(txn *badger.Txn, id AttemptID) (record, error) {
 	return decodeRecord(v)
 }
 
-// lookUp reads the entry of which the number stands under key; nil if none.
+// lookUp reads the entry of which the number stands under key; nil if none, or if it only
+// waits to be removed.
 func (l *Ledger) lookUp(key []byte) (e *entry, err error) {
 	err = l.db.View(func(txn *badger.Txn) error {
 		v, err := get(txn, key)
@@ -70,7 +71,11 @@ func (l *Ledger) lookUp(key []byte) (e *entry, err error) {
 		if len(v) != 8 {
 			return damagedf("number of an entry: %x", v)
 		}
-		e, err = readEntry(txn, binary.BigEndian.Uint64(v))
+		seq := decodeSeq(v)
+		if seq <= l.cutAt.Load() {
+			return nil
+		}
+		e, err = readEntry(txn, seq)
 		return err
 	})
 	return e, err
