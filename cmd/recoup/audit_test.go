@@ -371,11 +371,27 @@ func TestIncidentCommands(t *testing.T) {
 	if got := ask("show", "nothing"); got.code != exitFailed || !strings.Contains(got.stderr, `there is no incident "nothing"`) {
 		t.Errorf("%+v", got)
 	}
-	if got := ask("show", "12"); got.code != exitFailed || !strings.Contains(got.stderr, "there is no such incident") {
+	if got := ask("show", "12"); got.code != exitFailed || !strings.Contains(got.stderr, `there is no incident "12"`) {
+		t.Errorf("%+v", got)
+	}
+	// Times are those that --since takes, whatever the machine's zone is.
+	if got := ask("show", "earlier"); got.code != 0 || !strings.Contains(got.stdout, "2026-11-23 12:05:00") || !strings.Contains(got.stdout, "start (UTC)") {
+		t.Errorf("%+v", got)
+	}
+	// A name may be a number, but a number is that of an incident first.
+	for _, name := range []string{"4711", "1"} {
+		if got := ask("open", name, "--since", "1h"); got.code != 0 {
+			t.Errorf("%+v", got)
+		}
+	}
+	if got := ask("close", "4711", "--until", "30m"); got.code != 0 || !strings.Contains(got.stdout, " 3 │ 4711 ") {
+		t.Errorf("%+v", got)
+	}
+	if got := ask("show", "1"); got.code != 0 || !strings.Contains(got.stdout, "deploy 4711") {
 		t.Errorf("%+v", got)
 	}
 	var list struct{ Incidents []report.Incident }
-	if got := ask("list", "--format", "json"); json.Unmarshal([]byte(got.stdout), &list) != nil || len(list.Incidents) != 2 || list.Incidents[1].Kind != "network" {
+	if got := ask("list", "--format", "json"); json.Unmarshal([]byte(got.stdout), &list) != nil || len(list.Incidents) != 4 || list.Incidents[1].Kind != "network" {
 		t.Errorf("%+v", got)
 	}
 	got := p.command(t, nil, "audit", "--incident", "1", "--format", "markdown")

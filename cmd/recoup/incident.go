@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -160,21 +159,26 @@ func (f *incidentFlags) showCommand() *cobra.Command {
 	}
 }
 
-// number is that of an incident that a user names: the newest of that name.
+// number is that of an incident that a user names: by its number, else the newest of
+// that name, which may have digits alone, as those of tickets.
 func (f *incidentFlags) number(c *cobra.Command, r *remote, named string) (string, error) {
-	if strings.Trim(named, "0123456789") == "" {
-		return url.PathEscape(named), nil
-	}
 	all, _, err := f.list(c, r)
 	if err != nil {
 		return "", err
 	}
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Name == named {
-			return fmt.Sprint(all[i].Number), nil
+	newest := 0
+	for _, i := range all {
+		if fmt.Sprint(i.Number) == named {
+			return named, nil
+		}
+		if i.Name == named {
+			newest = i.Number
 		}
 	}
-	return "", fmt.Errorf("there is no incident %q: recoup incident list has them", named)
+	if newest == 0 {
+		return "", fmt.Errorf("there is no incident %q: recoup incident list has them", named)
+	}
+	return fmt.Sprint(newest), nil
 }
 
 // ask asks about one incident, and shows it.
@@ -195,17 +199,25 @@ func writeIncidents(w io.Writer, all []report.Incident) error {
 		_, err := fmt.Fprintln(w, "No incidents. recoup incident open NAME declares one.")
 		return err
 	}
-	t := newTable("number", "name", "how", "state", "start", "end", "likely cause", "why, labels")
+	t := newTable("number", "name", "how", "state", "start (UTC)", "end (UTC)", "likely cause", "why, labels")
 	for _, i := range all {
 		how := "declared"
 		if i.Found {
 			how = "found"
 		}
 		t.AppendRow(table.Row{
-			i.Number, printable(i.Name, 40), how, i.State, times(i.Start), times(i.End), printable(strings.TrimSpace(i.Kind+" "+i.Provider), 40),
+			i.Number, printable(i.Name, 40), how, i.State, inUTC(i.Start), inUTC(i.End), printable(strings.TrimSpace(i.Kind+" "+i.Provider), 40),
 			printable(strings.TrimSpace(i.Why+" "+tagsText(i.Labels, 60)), 100),
 		})
 	}
 	_, err := fmt.Fprintln(w, t.Render())
 	return err
+}
+
+// inUTC is a time as audits have it, and as --since and --until take it.
+func inUTC(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05.999")
 }

@@ -20,8 +20,8 @@ type Bill struct {
 
 	// Complete says that Lines are all that the provider billed for requests that
 	// came in [From, To): what is not among them was not billed. What stays
-	// unexplained is then posted for each of these days, so give whole days (UTC), or
-	// the one bill that there is of a day.
+	// unexplained is then posted for each of these days (UTC), but not for one of which
+	// the bill has only a part, where the books have calls in the rest.
 	Complete bool      `json:"complete,omitempty"`
 	From     time.Time `json:"from,omitzero"`
 	To       time.Time `json:"to,omitzero"`
@@ -61,23 +61,29 @@ func inputTotal(kinds map[token.Kind]int64) (sum int64) {
 	return sum
 }
 
-// maxQuantity is far beyond any request, so that sums can't overflow.
-const maxQuantity = 1 << 40
+// maxQuantity is far beyond any request, so that what it costs can't overflow.
+const maxQuantity = 1 << 32
 
 func (b *Bill) check() error {
 	if b.Provider == "" {
-		return fmt.Errorf("%w: it names no provider", ErrInvalid)
+		return fmt.Errorf("%w: it names no provider: want the gateway's name of it, such as openai", ErrInvalid)
 	}
 	if b.Complete && !b.From.Before(b.To) {
-		return fmt.Errorf("%w: complete from %v to %v", ErrInvalid, b.From, b.To)
+		return fmt.Errorf("%w: complete from %s to %s: want the time that it is of, from before to", ErrInvalid, stamp(b.From), stamp(b.To))
 	}
 	for i := range b.Lines {
-		if err := b.Lines[i].check(); err != nil {
+		err := b.Lines[i].check()
+		if at := b.Lines[i].Started; err == nil && b.Complete && !at.IsZero() && (b.From.Sub(at) > oneDay || at.Sub(b.To) > oneDay) {
+			err = fmt.Errorf("it began at %s, and the bill is of %s to %s", stamp(at), stamp(b.From), stamp(b.To))
+		}
+		if err != nil {
 			return fmt.Errorf("%w: line %d: %w", ErrInvalid, i+1, err)
 		}
 	}
 	return nil
 }
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 func (l *Line) check() error {
 	for kind, n := range l.Input {

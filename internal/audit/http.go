@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,7 +43,7 @@ type Options struct {
 //
 // Errors are {"error": {"code", "message"}}: 400 for what can't be read or
 // contradicts itself, 404 for an incident that isn't there, 409 for one that is over,
-// 413 for a bill that is too large, 500 where the books failed.
+// 413 for a bill or an incident that is too large, 500 where the books failed.
 func Handler(o Options) http.Handler {
 	h := &handler{Options: o}
 	mux := http.NewServeMux()
@@ -60,7 +61,8 @@ func Handler(o Options) http.Handler {
 
 type handler struct {
 	Options
-	one sync.Mutex // bill at a time: two of the same would report half of it each
+	one     sync.Mutex // bill at a time: two of the same would report half of it each
+	closing sync.Mutex // of an incident: it has one end
 }
 
 func (h *handler) audit(w http.ResponseWriter, r *http.Request) {
@@ -77,15 +79,7 @@ func (h *handler) audit(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
-	var bill Bill
-	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	in.DisallowUnknownFields()
-	err := in.Decode(&bill)
-	if err == nil {
-		if _, more := in.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("something follows the bill")
-		}
-	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
@@ -96,7 +90,7 @@ func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
 		adminapi.Fail(w, http.StatusBadRequest, "invalid_bill", fmt.Errorf("the bill can't be read: %w", err))
 		return
 	}
-	result, err := h.reconcileOne(r.Context(), bill)
+	result, err := h.reconcileOne(r.Context(), data)
 	if err != nil {
 		h.failed(w, err)
 		return
@@ -106,11 +100,28 @@ func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
 	adminapi.Answer(w, http.StatusOK, result)
 }
 
-// reconcileOne holds the lock no longer than that: the answer may be read slowly.
-func (h *handler) reconcileOne(ctx context.Context, bill Bill) (Reconciliation, error) {
+// reconcileOne holds the lock no longer than that: a bill may come, and the answer may
+// be read, slowly. What a bill becomes in memory is some times as large, so it is there once.
+func (h *handler) reconcileOne(ctx context.Context, data []byte) (Reconciliation, error) {
 	h.one.Lock()
 	defer h.one.Unlock()
+	bill, err := readBill(data)
+	if err != nil {
+		return Reconciliation{}, err
+	}
 	return Reconcile(ctx, h.Ledger, h.Prices(), bill)
+}
+
+func readBill(data []byte) (bill Bill, err error) {
+	in := json.NewDecoder(bytes.NewReader(data))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&bill); err != nil {
+		return bill, fmt.Errorf("%w: it can't be read: %w", ErrInvalid, err)
+	}
+	if _, more := in.Token(); !errors.Is(more, io.EOF) {
+		return bill, fmt.Errorf("%w: something follows the bill", ErrInvalid)
+	}
+	return bill, nil
 }
 
 func (h *handler) failed(w http.ResponseWriter, err error) {

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/recoup-gateway/recoup/internal/adminapi"
 	"github.com/recoup-gateway/recoup/internal/audit/report"
@@ -28,7 +32,59 @@ type Closed struct {
 	End time.Time `json:"end,omitzero"` // zero: now
 }
 
-const maxDeclared = 64 << 10
+const (
+	maxDeclared = 64 << 10 // bytes of a body
+	maxWord     = 1 << 10  // bytes of a name, as in the ledger
+	maxAhead    = 366 * 24 * time.Hour
+)
+
+// check says what to declare instead.
+func (d *Declared) check(now time.Time) error {
+	if strings.TrimSpace(d.Name) == "" {
+		return errors.New(`name: it has none: want one, such as "deploy 4711"`)
+	}
+	err := errors.Join(readable("name", d.Name), readable("kind", d.Kind))
+	for _, name := range slices.Sorted(maps.Keys(d.Labels)) {
+		if name == "" {
+			return errors.New("labels: one has no name: want a name and a value")
+		}
+		err = errors.Join(err, readable("labels", name), readable("label "+name, d.Labels[name]))
+	}
+	if err == nil {
+		err = conceivable("start", d.Start, now)
+	}
+	if err == nil && !d.End.IsZero() {
+		err = ends(d.Start, d.End, now)
+	}
+	return err
+}
+
+// readable says if a word is one line of text.
+func readable(what, s string) error {
+	switch {
+	case len(s) > maxWord:
+		return fmt.Errorf("%.60s: %d bytes: want at most %d", what, len(s), maxWord)
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return fmt.Errorf("%.60q: %.60q has a control character, such as a line break: leave it out", what, s)
+	}
+	return nil
+}
+
+// conceivable says if an incident can be at a time.
+func conceivable(what string, t, now time.Time) error {
+	if t.UnixMilli() <= 0 || t.Sub(now) > maxAhead {
+		return fmt.Errorf("%s: %s: want a time from 1970 on, and at most a year ahead", what, t.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// ends says if an incident can have that end.
+func ends(start, end, now time.Time) error {
+	if start, end := milliseconds(start), milliseconds(end); !end.After(start) {
+		return fmt.Errorf("the incident ends at %s, and starts at %s: want an end after its start", end.Format(time.RFC3339Nano), start.Format(time.RFC3339Nano))
+	}
+	return conceivable("end", end, now)
+}
 
 func (h *handler) listIncidents(w http.ResponseWriter, r *http.Request) {
 	list := struct {
@@ -50,8 +106,13 @@ func (h *handler) openIncident(w http.ResponseWriter, r *http.Request) {
 	if !h.decode(w, r, &d) {
 		return
 	}
+	now := time.Now()
 	if d.Start.IsZero() {
-		d.Start = time.Now()
+		d.Start = now
+	}
+	if err := d.check(now); err != nil {
+		adminapi.Fail(w, http.StatusBadRequest, "invalid_incident", err)
+		return
 	}
 	i, err := h.Ledger.OpenIncident(ledger.Incident{
 		Name: d.Name, Labels: d.Labels, Kind: d.Kind, Start: milliseconds(d.Start), End: milliseconds(d.End),
@@ -90,21 +151,28 @@ func (h *handler) closeIncident(w http.ResponseWriter, r *http.Request) {
 	if !h.decode(w, r, &c) {
 		return
 	}
+	h.closing.Lock()
+	defer h.closing.Unlock()
 	i, err := h.find(r)
-	if err == nil && !i.End.IsZero() {
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	if !i.End.IsZero() {
 		adminapi.Fail(w, http.StatusConflict, "incident_closed", fmt.Errorf("incident %d has ended at %s", i.Number, i.End.Format(time.RFC3339)))
 		return
 	}
-	if err == nil {
-		if i.End = milliseconds(c.End); c.End.IsZero() {
-			i.End = milliseconds(time.Now())
+	now := time.Now()
+	if i.End = milliseconds(c.End); c.End.IsZero() {
+		if i.End = milliseconds(now); !i.End.After(i.Start) {
+			i.End = i.Start.Add(time.Millisecond) // it was opened just now, or is still to begin
 		}
-		if c.End.IsZero() && !i.End.After(i.Start) {
-			i.End = i.Start.Add(time.Millisecond) // it was opened just now
-		}
-		_, err = h.Ledger.ChangeIncident(i)
 	}
-	if err != nil {
+	if err := ends(i.Start, i.End, now); err != nil {
+		adminapi.Fail(w, http.StatusBadRequest, "invalid_incident", err)
+		return
+	}
+	if _, err = h.Ledger.ChangeIncident(i); err != nil {
 		h.failed(w, err)
 		return
 	}
@@ -116,7 +184,18 @@ func (h *handler) closeIncident(w http.ResponseWriter, r *http.Request) {
 func (h *handler) decode(w http.ResponseWriter, r *http.Request, v any) bool {
 	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDeclared))
 	in.DisallowUnknownFields()
-	if err := in.Decode(v); err != nil && !errors.Is(err, io.EOF) {
+	err := in.Decode(v)
+	if err == nil {
+		if _, more := in.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the incident: want one JSON object, and nothing behind it")
+		}
+	}
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		adminapi.Fail(w, http.StatusRequestEntityTooLarge, "incident_too_large", fmt.Errorf("the body is larger than %d KiB", maxDeclared>>10))
+		return false
+	case err != nil && !errors.Is(err, io.EOF):
 		adminapi.Fail(w, http.StatusBadRequest, "invalid_incident", fmt.Errorf("the body can't be read: %w", err))
 		return false
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/token"
@@ -29,9 +28,11 @@ type Reconciliation struct {
 	Revisions   int   `json:"posted_revisions"`
 	Unexplained int64 `json:"unexplained_tokens"`
 
-	UnexplainedUSD pricing.Sum `json:"unexplained_usd"` // of the unexplained tokens, with signs: what the bill has more
-	Findings       []Finding   `json:"findings"`        // what is unexplained
-	OutOfBounds    []Finding   `json:"out_of_bounds"`   // explained, but not as estimated
+	UnexplainedUSD pricing.Sum `json:"unexplained_usd"`   // of the unexplained tokens, with signs: what the bill has more
+	Findings       []Finding   `json:"findings"`          // what is unexplained
+	NotPosted      []string    `json:"days_not_posted"`   // of a complete bill: days of which it has a part only
+	OutOfBounds    []Finding   `json:"out_of_bounds"`     // explained, but not as estimated
+	LeftOut        int         `json:"findings_left_out"` // of either, beyond the first maxFindings
 }
 
 // Reconcile compares a provider's bill with the books, attempt by attempt, and
@@ -46,7 +47,7 @@ func Reconcile(ctx context.Context, books *ledger.Ledger, prices *pricing.Book, 
 		return Reconciliation{}, err
 	}
 	r := &reconciling{books: books, prices: prices, bill: &bill, matched: map[ledger.AttemptID]bool{}, beyond: map[place]map[string]pricing.Sum{}}
-	r.result = Reconciliation{Provider: bill.Provider, Lines: len(bill.Lines), Findings: []Finding{}, OutOfBounds: []Finding{}}
+	r.result = Reconciliation{Provider: bill.Provider, Lines: len(bill.Lines), Findings: []Finding{}, OutOfBounds: []Finding{}, NotPosted: []string{}}
 	if err := r.run(ctx); err != nil {
 		return r.result, fmt.Errorf("audit: reconcile: %w", err)
 	}
@@ -113,7 +114,7 @@ func (r *reconciling) run(ctx context.Context) error {
 // compare holds an attempt against its line.
 func (r *reconciling) compare(row ledger.Row, l *Line) error {
 	booked, billed := tokensOf(row.Current.Bill), l.tokens()
-	r.compared(placeOf(row))
+	r.compared(r.placeOf(row))
 	if !estimated(row) {
 		r.result.Reported++
 		if booked == billed {
@@ -123,7 +124,7 @@ func (r *reconciling) compare(row ledger.Row, l *Line) error {
 		if err != nil {
 			return err
 		}
-		r.unexplained(r.finding(Differs, row, billed), placeOf(row), amount)
+		r.unexplained(r.finding(Differs, row, billed), r.placeOf(row), amount)
 		return nil
 	}
 	r.result.Estimated++
@@ -144,7 +145,7 @@ func (r *reconciling) extra(what string, l *Line) error {
 		return err
 	}
 	f := Finding{What: what, RequestID: l.RequestID, Model: l.Model, Billed: l.tokens()}
-	r.unexplained(f, place{r.label(l.Model), "", day(l.Started, r.bill.From)}, amount)
+	r.unexplained(f, place{r.label(l.Model), "", r.day(l.Started)}, amount)
 	return nil
 }
 
@@ -163,7 +164,7 @@ func (r *reconciling) absent(ctx context.Context) error {
 	}
 	for _, row := range rows {
 		booked := tokensOf(row.Current.Bill)
-		r.compared(placeOf(row))
+		r.compared(r.placeOf(row))
 		if estimated(row) {
 			r.result.Estimated++
 			r.result.Difference += booked.size()
@@ -176,7 +177,7 @@ func (r *reconciling) absent(ctx context.Context) error {
 		if booked == (Tokens{}) {
 			continue
 		}
-		r.unexplained(r.finding(NotOnBill, row, Tokens{}), placeOf(row), pricing.Sum{}.Minus(amountOf(row.Current.Bill)))
+		r.unexplained(r.finding(NotOnBill, row, Tokens{}), r.placeOf(row), pricing.Sum{}.Minus(amountOf(row.Current.Bill)))
 	}
 	return nil
 }
@@ -192,7 +193,7 @@ func (r *reconciling) unexplained(f Finding, at place, amount pricing.Sum) {
 	tokens := f.Billed.minus(f.Booked).size()
 	r.result.Difference += tokens
 	r.result.Unexplained += tokens
-	r.result.Findings = append(r.result.Findings, f.sentence())
+	r.tell(&r.result.Findings, f)
 	r.result.UnexplainedUSD = r.result.UnexplainedUSD.Plus(amount)
 	if r.beyond[at] == nil {
 		r.beyond[at] = map[string]pricing.Sum{}
@@ -200,10 +201,21 @@ func (r *reconciling) unexplained(f Finding, at place, amount pricing.Sum) {
 	r.beyond[at][f.What] = r.beyond[at][f.What].Plus(amount)
 }
 
+// maxFindings bounds what is named: a bill of another project has a million.
+const maxFindings = 10_000
+
+// tell names a finding, unless there are too many to be read. Sums have them all.
+func (r *reconciling) tell(all *[]Finding, f Finding) {
+	if len(*all) >= maxFindings {
+		r.result.LeftOut++
+		return
+	}
+	*all = append(*all, f.sentence())
+}
+
 // compared notes where the bill speaks of something, if that is one of its days.
 func (r *reconciling) compared(at place) {
-	first, last := day(r.bill.From, r.bill.From), day(r.bill.To.Add(-1), r.bill.From)
-	if r.beyond[at] == nil && first <= at.day && at.day <= last {
+	if first, last := r.days(); r.beyond[at] == nil && first <= at.day && at.day <= last {
 		r.beyond[at] = map[string]pricing.Sum{}
 	}
 }
@@ -211,6 +223,9 @@ func (r *reconciling) compared(at place) {
 // post makes the books say what is unexplained of the bill's days, and that
 // nothing else of them is any more.
 func (r *reconciling) post(ctx context.Context) error {
+	if err := r.partial(ctx); err != nil {
+		return err
+	}
 	err := r.books.Unexplained(ctx, func(u ledger.Unexplained) error {
 		if u.Provider == r.bill.Provider {
 			r.compared(place{u.Model, u.Tier, u.Day})
@@ -221,6 +236,9 @@ func (r *reconciling) post(ctx context.Context) error {
 		return err
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(r.beyond), place.compare) {
+		if slices.Contains(r.result.NotPosted, at.day) {
+			continue
+		}
 		u, err := ledger.Beyond(r.beyond[at])
 		if err != nil {
 			return err
@@ -231,16 +249,6 @@ func (r *reconciling) post(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func placeOf(row ledger.Row) place { return place{row.Model, row.ServiceTier, day(row.At, row.At)} }
-
-// day is the day of t in UTC, or that of the other time if t isn't known.
-func day(t, other time.Time) string {
-	if t.IsZero() {
-		t = other
-	}
-	return t.UTC().Format(time.DateOnly)
 }
 
 // label is the account's name for a line's model.

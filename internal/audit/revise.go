@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/ledger"
@@ -61,7 +62,7 @@ func (r *reconciling) checkBounds(row ledger.Row, billed Tokens) error {
 	}
 	f := r.finding(OutOfBounds, row, billed)
 	f.Booked, f.InputBounds, f.OutputBounds = tokensOf(first.Bill), &e.Input, &e.Output
-	r.result.OutOfBounds = append(r.result.OutOfBounds, f.sentence())
+	r.tell(&r.result.OutOfBounds, f)
 	return nil
 }
 
@@ -198,9 +199,13 @@ func (r *reconciling) priced(l *Line) (pricing.Sum, error) {
 		amount, err := pricing.ParseDollars(l.USD)
 		return pricing.Sum{}.Add(amount), err
 	}
-	rates, _ := r.prices.Rates(pricing.Query{
-		Provider: r.bill.Provider, Model: l.Model, At: l.Started, InputTokens: inputTotal(l.Input),
-	})
+	at := l.Started
+	for _, other := range []time.Time{r.bill.From, time.Now()} { // what has no time was billed at one of the bill's
+		if at.IsZero() {
+			at = other
+		}
+	}
+	rates, _ := r.prices.Rates(pricing.Query{Provider: r.bill.Provider, Model: l.Model, At: at, InputTokens: inputTotal(l.Input)})
 	return cost(rates, l) // 0 without rates: its tokens are named all the same
 }
 
@@ -218,6 +223,8 @@ func cost(rates pricing.Rates, l *Line) (sum pricing.Sum, err error) {
 	for kind, n := range l.Input {
 		add(kind, n)
 	}
-	add(token.Output, l.Output)
+	if add(token.Output, l.Output); err != nil {
+		err = fmt.Errorf("%w: request %s (%s): %w", ErrInvalid, orNone(l.RequestID), l.Model, err)
+	}
 	return sum, err
 }

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"context"
 	"reflect"
 	"testing"
 
@@ -41,5 +42,36 @@ func TestSumOfSummarisedMonths(t *testing.T) {
 	after.Summarised = 0
 	if !reflect.DeepEqual(before, after) {
 		t.Errorf("the sum is\n%+v, was\n%+v; evidence %+v, was %+v", after, before, after.Evidence["reported"], before.Evidence["reported"])
+	}
+}
+
+// hooked calls a function when somebody asks whether it is over.
+type hooked struct {
+	context.Context
+	asked func()
+}
+
+func (h hooked) Done() <-chan struct{} {
+	h.asked()
+	return h.Context.Done()
+}
+
+// Whoever sums up while a month is summarised has its attempts once.
+func TestSumWhileSummarised(t *testing.T) {
+	s := newSite(t)
+	for n := range byte(3) {
+		s.post(attempt{n: n + 1, at: noon.AddDate(0, -3, int(n))})
+	}
+	cut := false
+	sum, err := audit.Sum(hooked{t.Context(), func() {
+		if !cut {
+			cut = true
+			if done, err := s.books.Summarise(t.Context(), noon); err != nil || done.Attempts != 3 {
+				t.Errorf("%+v, %v", done, err)
+			}
+		}
+	}}, s.books)
+	if err != nil || !cut || sum.Summarised != 3 || sum.Evidence["reported"].Attempts != 3 || sum.Evidence["reported"].USD.String() != "0.165" {
+		t.Errorf("%+v, reported %+v, %v", sum, sum.Evidence["reported"], err)
 	}
 }

@@ -109,6 +109,21 @@ const pending = "pending" // an account, and an outcome
 // one moment; those are read after it, attempt by attempt, so that in books that
 // are being written they can have more. The errors are the ledger's, and ctx's.
 func Sum(ctx context.Context, books *ledger.Ledger) (*Summary, error) {
+	for {
+		gone := int64(0)
+		if err := books.Summaries(ctx, func(m ledger.Summary) error {
+			gone += m.Attempts
+			return nil
+		}); err != nil {
+			return nil, fmt.Errorf("audit: sum: %w", err)
+		}
+		if s, err := sumUp(ctx, books); err != nil || s.Summarised == gone {
+			return s, err
+		} // else months were summarised meanwhile, and their attempts are in it twice
+	}
+}
+
+func sumUp(ctx context.Context, books *ledger.Ledger) (*Summary, error) {
 	s := &Summary{
 		Outcomes: Outcomes{Delivered: zeros(ledger.Delivered), Wasted: zeros(ledger.Wasted), Lost: zeros(ledger.Lost)},
 		Overhead: map[string]Overhead{ledger.OverheadCrash: {}, ledger.OverheadRetry: {}, ledger.OverheadUnclaimed: {}},

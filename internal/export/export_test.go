@@ -208,6 +208,9 @@ func (f failing) Write([]byte) (int, error) { return 0, f.err }
 func TestMissing(t *testing.T) {
 	s := newSite(t)
 	s.post(attempt{n: 1, model: "gpt-5.5", input: input(2000, 0), output: 1000})
+	if _, err := s.books.PostUnexplained(ledger.Unexplained{Provider: "openai", Model: "gpt-5.5", Day: "2026-11-23", Amount: 5_000_000_000}); err != nil {
+		t.Fatal(err)
+	}
 	s.post(attempt{n: 2 * 31 * 86400, model: "gpt-5.5", input: input(2000, 0), output: 1000})
 	if done, err := s.books.Summarise(t.Context(), noon.AddDate(0, 1, 0)); err != nil || done.Attempts != 1 {
 		t.Fatalf("%+v, %v", done, err)
@@ -218,6 +221,7 @@ func TestMissing(t *testing.T) {
 		"":                  "not in the rows: 1 attempt of 2026-11, of which only the sums of the whole months remain; they came to 0.04 USD",
 		"&since=2026-11-30": "not in the rows: 1 attempt of 2026-11, of which only the sums of the whole months remain; they came to 0.04 USD",
 		"&since=2026-12":    "", "&until=2026-11": "",
+		"&what=adjustments": "not in the rows: adjustments of 2026-11, of which only the sums of the whole months remain; they came to 0.005 USD",
 	} {
 		resp, err := server.Client().Get(server.URL + "?format=csv" + query)
 		if err != nil {
@@ -258,7 +262,7 @@ func TestHandler(t *testing.T) {
 		t.Errorf("%s: %.200s", resp.Status, body)
 	}
 	for query, want := range map[string]string{
-		"": "want csv or jsonl", "format=csv&from=1": "unknown parameter", "format=csv&since=soon": "want a day", "format=csv&since=2026-12&until=2026-11": "is not after since",
+		"": "want csv or jsonl", "format=csv&from=1": "unknown parameter", "format=csv&since=soon": "want a day", "format=csv&format=jsonl": "is there 2 times", "format=csv&since=2026-12&until=2026-11": "is not after since",
 	} {
 		if resp, body := get(query); resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, want) || !strings.Contains(body, `"code":"invalid_request"`) {
 			t.Errorf("%q: %s %s", query, resp.Status, body)

@@ -52,7 +52,10 @@ func Handler(books *ledger.Ledger, logger *slog.Logger) http.Handler {
 
 func parse(q url.Values) (r Request, err error) {
 	r = Request{What: q.Get("what"), Format: q.Get("format")}
-	for name := range q {
+	for name, values := range q {
+		if len(values) > 1 {
+			return r, fmt.Errorf("%s is there %d times: want one", name, len(values))
+		}
 		switch name {
 		case "what", "format":
 		case "since":

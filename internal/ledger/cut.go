@@ -41,21 +41,81 @@ func (l *Ledger) Summarise(ctx context.Context, before time.Time) (done Summaris
 	l.summarising.Lock()
 	defer l.summarising.Unlock()
 	before = time.Date(before.UTC().Year(), before.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
-	c := &cutting{ctx: ctx, l: l, before: before.UnixMilli(), rows: newRows(), totals: sums{}, incidents: map[int]incidentBody{}}
-	if err := l.db.View(c.prepare); err != nil {
-		return done, fmt.Errorf("ledger: summarise: %w", err)
-	}
 	done.Before = before
-	if c.to.Seq == c.base.Seq {
-		return done, nil
+	for range cutTries {
+		c := &cutting{ctx: ctx, l: l, before: before.UnixMilli(), rows: newRows(), totals: sums{}, incidents: map[int]incidentBody{}}
+		if err := l.db.View(c.prepare); err != nil {
+			return done, fmt.Errorf("ledger: summarise: %w", err)
+		}
+		if c.to.Seq == c.base.Seq {
+			return done, nil
+		}
+		cut, err := c.cut()
+		if err != nil {
+			return done, fmt.Errorf("ledger: summarise: %w", err)
+		}
+		if cut {
+			done.Entries, done.Attempts = c.to.Seq-c.base.Seq, c.attempts-c.base.body.Tried
+			return done, l.removeCut(ctx)
+		}
+	}
+	return done, nil
+}
+
+// cutTries is how often Summarise begins anew where closed months are posted to. Then it
+// is for the next time.
+const cutTries = 5
+
+// cut posts the summary. It is false if what it sums up has been revised since it was read.
+// Nobody else posts meanwhile: it would be lost.
+func (c *cutting) cut() (bool, error) {
+	c.l.posting.Lock()
+	defer c.l.posting.Unlock()
+	overtaken, err := c.overtaken()
+	if err != nil || overtaken {
+		return false, err
 	}
 	if err := c.post(); err != nil {
-		return done, fmt.Errorf("ledger: summarise: %w", err)
+		return false, err
 	}
-	l.closedBefore.Store(c.before)
-	l.cutAt.Store(c.to.Seq)
-	done.Entries, done.Attempts = c.to.Seq-c.base.Seq, c.attempts-c.base.body.Tried
-	return done, l.removeCut(ctx)
+	c.l.closedBefore.Store(c.before)
+	c.l.cutAt.Store(c.to.Seq)
+	return true, nil
+}
+
+// overtaken says if something was posted, after the entries that were read, of what these
+// are of.
+func (c *cutting) overtaken() (is bool, err error) {
+	s := scan{prefix: []byte{prefixEntry}, from: entryKey(c.read + 1), values: true}
+	return is, c.l.db.View(func(txn *badger.Txn) error {
+		err := eachIn(txn, s, func(_, value []byte) error {
+			_, body, _ := cutEntry(value)
+			e, err := decodeEntry(body)
+			if err != nil {
+				return err
+			}
+			switch e.Kind {
+			case kindMiss, kindIncident, kindSummary, kindCut: // by itself
+			case kindUnexplained:
+				day, err := time.Parse(time.DateOnly, e.unexplained().Day)
+				is = err == nil && day.UnixMilli() < c.before
+			default:
+				r, err := readRecord(txn, e.id())
+				if err != nil {
+					return err
+				}
+				is = len(r) > 0 && r[0].bill <= c.to.Seq
+			}
+			if is {
+				return ErrStop
+			}
+			return nil
+		})
+		if errors.Is(err, ErrStop) {
+			return nil
+		}
+		return err
+	})
 }
 
 // cutting is one run of Summarise.
@@ -64,7 +124,8 @@ type cutting struct {
 	l        *Ledger
 	before   int64
 	base     base
-	to       Head // the new cut
+	read     uint64 // the last entry when it was read
+	to       Head   // the new cut
 	rows     *rows
 	totals   sums
 	attempts int64
@@ -76,6 +137,11 @@ func (c *cutting) prepare(txn *badger.Txn) (err error) {
 	if c.base, err = readBase(txn); err != nil {
 		return err
 	}
+	newest, err := lastEntry(txn)
+	if err != nil {
+		return err
+	}
+	c.read = newest.Seq
 	c.before = max(c.before, c.base.before)
 	c.attempts = c.base.body.Tried
 	c.to = c.base.Head

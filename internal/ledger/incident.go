@@ -207,15 +207,8 @@ func (l *Ledger) Incident(number int) (Incident, error) {
 // Incidents calls fn with all incidents as they stand, by their numbers. Errors as
 // those of Attempts.
 func (l *Ledger) Incidents(ctx context.Context, fn func(Incident) error) error {
-	all, err := l.summarisedIncidents()
+	all, err := l.incidents(ctx)
 	if err != nil {
-		return err
-	}
-	if err := l.numbered(ctx, prefixIncident, func(e *entry) error {
-		i := e.incident()
-		all[i.Number] = i
-		return nil
-	}); err != nil {
 		return err
 	}
 	for _, n := range slices.Sorted(maps.Keys(all)) {
@@ -229,8 +222,9 @@ func (l *Ledger) Incidents(ctx context.Context, fn func(Incident) error) error {
 	return nil
 }
 
-// summarisedIncidents are those whose last change was summarised, by number.
-func (l *Ledger) summarisedIncidents() (map[int]Incident, error) {
+// incidents are all of them by number, of one moment: those whose last change was
+// summarised, and those that have one since.
+func (l *Ledger) incidents(ctx context.Context) (map[int]Incident, error) {
 	if err := l.enter(); err != nil {
 		return nil, err
 	}
@@ -241,11 +235,32 @@ func (l *Ledger) summarisedIncidents() (map[int]Incident, error) {
 		if err != nil {
 			return err
 		}
-		return b.eachSummary(txn, func(s summaryBody) error {
+		err = b.eachSummary(txn, func(s summaryBody) error {
 			for _, i := range s.Incidents {
 				all[i.Number] = i.incident()
 			}
 			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return eachIn(txn, scan{prefix: []byte{prefixIncident}, values: true}, func(key, value []byte) error {
+			if err := l.interrupted(ctx); err != nil {
+				return err
+			}
+			if len(value) != 8 {
+				return damagedf("number of an entry, by key %x: %x", key, value)
+			}
+			seq := decodeSeq(value)
+			if seq <= b.Seq {
+				return nil
+			}
+			e, err := readEntry(txn, seq)
+			if err == nil {
+				i := e.incident()
+				all[i.Number] = i
+			}
+			return err
 		})
 	})
 }

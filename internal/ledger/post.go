@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"time"
@@ -57,6 +58,8 @@ func (l *Ledger) do(key string, prepare func() (*op, error)) (bool, error) {
 	if l.readOnly {
 		return false, ErrReadOnly
 	}
+	l.posting.RLock()
+	defer l.posting.RUnlock()
 	defer l.keyed.lock(key)()
 	o, err := prepare()
 	if err != nil || o == nil {
@@ -92,6 +95,8 @@ func (l *Ledger) draft(p *Posting) (o *op, err error) {
 			return err
 		}
 		switch next := len(d.record); {
+		case next > 0 && d.record[0].bill <= l.cutAt.Load(): // it only waits to be removed
+			return fmt.Errorf("%w: attempt %s", ErrSummarised, d.id)
 		case next == 0 && !p.Attempt.At.IsZero() && l.checkOpen(p.Attempt.At) != nil:
 			return l.checkOpen(p.Attempt.At)
 		case p.Revision > next:

@@ -60,7 +60,8 @@ func readRecord(txn *badger.Txn, id AttemptID) (record, error) {
 	return decodeRecord(v)
 }
 
-// lookUp reads the entry of which the number stands under key; nil if none.
+// lookUp reads the entry of which the number stands under key; nil if none, or if it only
+// waits to be removed.
 func (l *Ledger) lookUp(key []byte) (e *entry, err error) {
 	err = l.db.View(func(txn *badger.Txn) error {
 		v, err := get(txn, key)
@@ -70,7 +71,11 @@ func (l *Ledger) lookUp(key []byte) (e *entry, err error) {
 		if len(v) != 8 {
 			return damagedf("number of an entry: %x", v)
 		}
-		e, err = readEntry(txn, binary.BigEndian.Uint64(v))
+		seq := decodeSeq(v)
+		if seq <= l.cutAt.Load() {
+			return nil
+		}
+		e, err = readEntry(txn, seq)
 		return err
 	})
 	return e, err
@@ -169,6 +174,7 @@ func (l *Ledger) collect(prefix []byte) (rows []Row, err error) {
 func (l *Ledger) Attempts(ctx context.Context, after uint64, fn func(Row) error) error {
 	first := []byte(`{"k":"` + kindBill + `"`)
 	s := scan{prefix: []byte{prefixEntry}, from: entryKey(max(after, l.cutAt.Load()) + 1), values: true}
+	var gone summarised
 	return l.each(ctx, s, func(txn *badger.Txn, key, value []byte) error {
 		_, body, ok := cutEntry(value)
 		if !ok {
@@ -176,6 +182,9 @@ func (l *Ledger) Attempts(ctx context.Context, after uint64, fn func(Row) error)
 		}
 		if !bytes.HasPrefix(body, first) {
 			return nil
+		}
+		if is, err := gone.has(txn, decodeSeq(key[1:])); is || err != nil {
+			return err
 		}
 		e, err := decodeEntry(body)
 		if err != nil {
@@ -196,6 +205,7 @@ func (l *Ledger) Attempts(ctx context.Context, after uint64, fn func(Row) error)
 func (l *Ledger) Between(ctx context.Context, from, to time.Time, fn func(Row) error) error {
 	end := timeKey(to)
 	s := scan{prefix: []byte{prefixAccepted}, from: timeKey(from)}
+	var gone summarised
 	return l.each(ctx, s, func(txn *badger.Txn, key, _ []byte) error {
 		if bytes.Compare(key, end) >= 0 {
 			return ErrStop
@@ -204,8 +214,8 @@ func (l *Ledger) Between(ctx context.Context, from, to time.Time, fn func(Row) e
 		if err != nil {
 			return err
 		}
-		if row.Seq <= l.cutAt.Load() {
-			return nil // it was summarised, and only waits to be removed
+		if is, err := gone.has(txn, row.Seq); is || err != nil {
+			return err
 		}
 		return fn(row)
 	})
@@ -224,19 +234,38 @@ func (l *Ledger) Unexplained(ctx context.Context, fn func(Unexplained) error) er
 
 // numbered calls fn with each entry whose number stands under a key with this prefix.
 func (l *Ledger) numbered(ctx context.Context, prefix byte, fn func(*entry) error) error {
+	var gone summarised
 	return l.each(ctx, scan{prefix: []byte{prefix}, values: true}, func(txn *badger.Txn, key, value []byte) error {
 		if len(value) != 8 {
 			return damagedf("number of an entry, by key %x: %x", key, value)
 		}
-		if decodeSeq(value) <= l.cutAt.Load() {
-			return nil
+		if is, err := gone.has(txn, decodeSeq(value)); is || err != nil {
+			return err
 		}
-		e, err := readEntry(txn, binary.BigEndian.Uint64(value))
+		e, err := readEntry(txn, decodeSeq(value))
 		if err != nil {
 			return err
 		}
 		return fn(e)
 	})
+}
+
+// summarised tells of entries that a transaction knows to be summarised, and that only
+// wait to be removed. What is summarised meanwhile is there for it as it was.
+type summarised struct {
+	read bool
+	cut  uint64
+}
+
+func (s *summarised) has(txn *badger.Txn, seq uint64) (bool, error) {
+	if !s.read {
+		b, err := readBase(txn)
+		if err != nil {
+			return false, err
+		}
+		s.read, s.cut = true, b.Seq
+	}
+	return seq <= s.cut, nil
 }
 
 // scan is which keys to go through.

@@ -7,7 +7,8 @@
 //
 // # The rule
 //
-// Breaks that follow each other within Window belong together. They are an incident
+// Breaks that follow each other within Window belong together. Where they are densest,
+// with what is at least a quarter as dense around it, they are an incident
 //
 //   - a client's deploy: where the clients of at least Streams streams broke off, that
 //     is Times as many as in the hour before came in such a time, and at least Streams of

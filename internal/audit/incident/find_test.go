@@ -50,6 +50,10 @@ func TestFind(t *testing.T) {
 			s.open(18, 1, "openai")
 			s.breaks(16, "client", slow)
 		}, "client_deploy : 16 of 18 open streams broke within 1.5s"},
+		{"a machine that loses its power", func(s *scene) {
+			s.open(18, 1, "openai")
+			s.breaks(18, "client", 0)
+		}, "client_deploy : 18 of 18 open streams broke within 100ms"},
 		{"of one caller among many", func(s *scene) {
 			for caller := range 10 {
 				s.open(20, caller+2, "openai")
@@ -160,6 +164,65 @@ func TestFind(t *testing.T) {
 				t.Errorf("found %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// A deploy that takes longer than the window is one incident, with all that it broke, and
+// without what breaks at any time.
+func TestLongDeploy(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		make   func(*scene)
+		within time.Duration
+		want   string
+	}{
+		{"one that drains for half a minute", func(s *scene) {
+			s.open(30, 1, "openai")
+			s.breaks(30, "client", 100*time.Second)
+		}, 30 * time.Second, "30 of 30 open streams broke within 29s"},
+		{"ten processes, one after the other", func(s *scene) {
+			s.open(100, 1, "openai")
+			for i := range 100 {
+				at := noon.Add(time.Duration(i/10)*6*time.Second + time.Duration(i%10)*10*time.Millisecond)
+				(*s)[i].Broken = []ledger.Break{{At: at, Cause: "client"}}
+			}
+		}, 55 * time.Second, "100 of 100 open streams broke within 54.1s"},
+		{"one among tabs that are closed each 8 seconds", func(s *scene) {
+			s.open(30, 1, "openai")
+			s.breaks(30, "client", 50*time.Second)
+			for i := range 700 {
+				at := noon.Add(-time.Hour + time.Duration(i)*8*time.Second + time.Second)
+				*s = append(*s, incident.Stream{Provider: "openai", Principal: ledger.ID{9}, At: at.Add(-4 * time.Second), Ended: at, Broken: []ledger.Break{{At: at, Cause: "client"}}})
+			}
+		}, 20 * time.Second, "31 of 31 open streams broke within 17s"},
+		{"a provider that fails for a minute", func(s *scene) {
+			s.open(60, 1, "openai")
+			s.breaks(60, ledger.Upstream, 100*time.Second)
+		}, 60 * time.Second, "openai failed 60 of 60 streams within 59s"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var s scene
+			c.make(&s)
+			all := incident.DefaultRule().Find(s)
+			if len(all) != 1 || all[0].Start.Sub(noon).Abs() > time.Second || all[0].End.Sub(noon) > c.within || all[0].Why != c.want {
+				t.Errorf("found %+v, want %s", all, c.want)
+			}
+		})
+	}
+}
+
+// What goes on for an hour is no incident, also where nobody knows what is usual.
+func TestTrickle(t *testing.T) {
+	var s scene
+	for i := range 3600 { // forty open at a time, of which one is closed each second
+		at := noon.Add(time.Duration(i) * time.Second)
+		one := incident.Stream{Provider: "openai", Principal: ledger.ID{9}, At: at.Add(-40 * time.Second), Ended: at}
+		whole := one
+		one.Broken = []ledger.Break{{At: at, Cause: "client"}}
+		s = append(s, one, whole, whole, whole)
+	}
+	if all := incident.DefaultRule().Find(s); len(all) != 0 {
+		t.Errorf("found %+v", all)
 	}
 }
 

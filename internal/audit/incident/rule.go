@@ -22,6 +22,7 @@ func DefaultRule() Rule { return Rule{Window: 10 * time.Second, Streams: 5, Shar
 const (
 	baseline     = time.Hour // of what is usual
 	leastGateway = 2         // breaks by the gateway's doing that are a restart
+	leastMore    = 2         // breaks beside others that go on with them
 )
 
 // Stream is what the rule has to know of one.
@@ -129,12 +130,56 @@ func (c *clusters) find() (all []Found) {
 }
 
 // judge says if breaks that belong together are an incident. A trickle that never
-// stops is one cluster too, so the densest window of it decides, and begins it.
+// stops is one cluster too, so the densest window of it decides. What is about as dense
+// around it is of the same incident: a deploy ends one process after the other.
 func (c *clusters) judge(cluster []moment, before int) (f Found, ok bool) {
 	first, n := c.densest(cluster)
-	window := cluster[first : first+n]
+	if c.cause == ledger.BrokenByClient || c.cause == ledger.Upstream {
+		if n < c.Streams || !c.unusual(before+first, n) {
+			return f, false
+		}
+		from, to := c.dense(cluster, before, first, first+n)
+		if f, ok := c.found(cluster[from:to]); ok {
+			return f, true
+		}
+	}
+	return c.found(cluster[first : first+n])
+}
+
+// dense is from where to where a cluster is about as dense as at its densest, which is
+// [from, to): in the time of a Window before or after it at least a quarter as many break,
+// and that is unusual too.
+func (c *clusters) dense(cluster []moment, before, from, to int) (first, end int) {
+	least, window := max((to-from)/4, leastMore), c.Window.Milliseconds()
+	many := func(from, to int) bool { return to-from >= least && c.unusual(before+from, to-from) }
+	for {
+		end := to
+		for end < len(cluster) && cluster[end].at-cluster[to-1].at <= window {
+			end++
+		}
+		if !many(to, end) {
+			break
+		}
+		to = end
+	}
+	for {
+		first := from
+		for first > 0 && cluster[from].at-cluster[first-1].at <= window {
+			first--
+		}
+		if !many(first, from) {
+			return from, to
+		}
+		from = first
+	}
+}
+
+// found says if the breaks of a time are an incident, and what is said of it.
+func (c *clusters) found(window []moment) (f Found, ok bool) {
+	n := len(window)
 	f.Start, f.End = time.UnixMilli(window[0].at).UTC(), time.UnixMilli(window[n-1].at+1).UTC()
-	took := f.End.Sub(f.Start).Round(100 * time.Millisecond)
+	const exact = 100 * time.Millisecond
+	took := max(f.End.Sub(f.Start).Round(exact), exact)
 	switch c.cause {
 	case ledger.BrokenByGateway:
 		f.Kind, f.Why = ledger.KindGateway, fmt.Sprintf("%d streams broke by the gateway's doing within %v", n, took)
@@ -145,9 +190,6 @@ func (c *clusters) judge(cluster []moment, before int) (f Found, ok bool) {
 		f.Kind, f.Provider = ledger.KindProvider, c.provider
 	default:
 		return f, false // who reads slowly does so alone
-	}
-	if n < c.Streams || !c.unusual(before+first, n) {
-		return f, false
 	}
 	broke, of := c.share(window)
 	// An agent that gives up early and asks again breaks many, one after the other.

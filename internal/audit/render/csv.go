@@ -65,6 +65,9 @@ func writeCSV(w io.Writer, r *report.Report) error {
 	for i := range r.Groups {
 		var row []string
 		for _, v := range r.Groups[i].Key {
+			if r.Groups[i].Rest {
+				v = "all others"
+			}
 			row = append(row, harmless(v))
 		}
 		for _, f := range csvFigures {

@@ -179,6 +179,19 @@ func TestBillsAreShown(t *testing.T) {
 	}
 }
 
+// What has no price doesn't look as if it had cost nothing.
+func TestUnpricedIsMarked(t *testing.T) {
+	r := reports(t)["window"]
+	r.ByModel[1].Unpriced = 3
+	model := r.ByModel[1].Key[0]
+	for _, format := range []string{"markdown", "html", "table"} {
+		out := rendered(t, r, format)
+		if strings.Count(out, model+" †") != 1 || strings.Count(out, "† Has attempts without a price") != 1 {
+			t.Errorf("%s: no mark behind %s, or too many", format, model)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	if err := render.Check("pdf"); err == nil || !strings.Contains(err.Error(), `"pdf": want table, json, csv, markdown, html`) {
 		t.Error(err)

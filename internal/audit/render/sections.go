@@ -39,6 +39,7 @@ func groups(id, title string, keys []string, all []report.Group, r *report.Repor
 	case "by-hour":
 		dims = []report.Dimension{report.ByHour}
 	}
+	unpriced := false
 	for i := range all {
 		if i == maxRows {
 			s.notes = append(s.notes, fmt.Sprintf("%d more groups are in the CSV and the JSON.", len(all)-maxRows))
@@ -46,7 +47,15 @@ func groups(id, title string, keys []string, all []report.Group, r *report.Repor
 		}
 		var row []cell
 		for j, v := range all[i].Key {
+			if all[i].Rest {
+				row = append(row, word("all others"))
+				continue
+			}
 			row = append(row, word(keyWords(dims[j], v)+mark(dims[j], v, r)))
+		}
+		if all[i].Unpriced > 0 {
+			row[len(row)-1].text += " †"
+			unpriced = true
 		}
 		g.rows = append(g.rows, append(row, figures(&all[i].Figures)...))
 	}
@@ -62,6 +71,9 @@ func groups(id, title string, keys []string, all []report.Group, r *report.Repor
 	g.total = append(g.total, figures(total)...)
 	if len(r.Placeholders) > 0 && slices.Contains(dims, report.ByModel) {
 		s.notes = append(s.notes, placeholderNote)
+	}
+	if unpriced {
+		s.notes = append(s.notes, "† Has attempts without a price, for all or for a part: their money is missing.")
 	}
 	if slices.Contains(dims, report.ByCause) {
 		s.notes = append(s.notes, "An attempt can have tokens of several causes. It is counted, with what its resumes avoided, where its input is.")

@@ -36,7 +36,7 @@ func (c *computing) repeats(m ledger.Miss) (bool, error) {
 	i := c.q.Incident
 	switch {
 	case i == nil:
-		return !m.At.Before(c.r.Window.Since) && m.At.Before(c.r.Window.Until), nil
+		return !m.At.Before(c.q.Since) && (c.q.Until.IsZero() || m.At.Before(c.q.Until)), nil
 	case m.At.Before(i.Start): // what it repeats had been broken before
 		return false, nil
 	}

@@ -7,6 +7,8 @@ import (
 	"github.com/recoup-gateway/recoup/internal/audit/report"
 	"github.com/recoup-gateway/recoup/internal/books/histories"
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/settle"
+	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
@@ -78,5 +80,26 @@ func TestBillOfFinalIncident(t *testing.T) {
 	final := s.report(report.Query{Incident: &i})
 	if final.Bills.State != report.StateReconciled || final.Total.Cost != provisional.Total.Cost || final.Later != nil {
 		t.Errorf("%+v, cost %+v", final.Bills, final.Total.Cost)
+	}
+}
+
+// What a bill has corrected stays so when its price is learnt later.
+func TestCorrectedAndRepriced(t *testing.T) {
+	s := newSite(t)
+	o := one{n: 1, at: noon, history: histories.Examples()[5].History}
+	s.post(o)
+	o.bases = settle.Bases{Input: token.Reconciled, Output: token.Reconciled}
+	for n, reason := range []string{ledger.Reconciled, ledger.PriceVariance} {
+		p, err := o.posting()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Attempt, p.Revision, p.Reason = ledger.Attempt{Stream: streamOf(1), Number: 1}, n+1, reason
+		if _, err := s.ledger.Post(p); err != nil {
+			t.Fatal(err)
+		}
+		if b := s.report(report.Query{}).Bills; b.Reconciled.Count != 1 || b.Reconciled.USD.String() != "0.04036" || len(b.WithoutBill) != 0 {
+			t.Errorf("%s: %+v", reason, b)
+		}
 	}
 }

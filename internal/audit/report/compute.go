@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
@@ -68,25 +70,44 @@ type computing struct {
 	rows    int
 }
 
+// compute reads the books as often as it takes: if months are summarised meanwhile, what
+// was read first has attempts that are gone for the rest.
 func compute(ctx context.Context, from Sources, q Query) (*Report, error) {
-	c := &computing{
-		Sources: from, q: q, total: newGrouping(), usual: map[Dimension]*grouping{}, tokens: map[[2]string]*used{}, kinds: map[string]*Named{},
-		prices: map[string]int64{}, without: map[string]*Named{}, billed: map[string]bool{}, seen: map[string]bool{}, days: map[providerDay]pricing.Sum{},
-		r: &Report{Schema: Schema, By: q.By, TeamTag: DefaultTeamTag},
+	for {
+		c := &computing{
+			Sources: from, q: q, total: newGrouping(), usual: map[Dimension]*grouping{}, tokens: map[[2]string]*used{}, kinds: map[string]*Named{},
+			prices: map[string]int64{}, without: map[string]*Named{}, billed: map[string]bool{}, seen: map[string]bool{}, days: map[providerDay]pricing.Sum{},
+			r: &Report{Schema: Schema, By: q.By, TeamTag: DefaultTeamTag},
+		}
+		gone, err := c.summarised(ctx)
+		if err != nil {
+			return nil, err
+		}
+		failed := c.read(ctx)
+		if c.r.Summarised, err = c.summarised(ctx); err != nil {
+			return nil, err
+		}
+		if reflect.DeepEqual(gone, c.r.Summarised) {
+			return c.r, failed
+		}
 	}
+}
+
+// read reads the books, once.
+func (c *computing) read(ctx context.Context) error {
 	if err := c.begin(); err != nil {
-		return nil, err
+		return err
 	}
 	since, until := c.scanned()
 	head, err := c.Ledger.Extracts(ctx, since, until, c.row)
 	if err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
+		return fmt.Errorf("audit: %w", err)
 	}
 	c.r.Head = Head{head.Seq, hex.EncodeToString(head.Hash[:])}
 	if err := c.end(ctx); err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
+		return fmt.Errorf("audit: %w", err)
 	}
-	return c.r, nil
+	return nil
 }
 
 // begin finds the window and the groupings.
@@ -102,6 +123,9 @@ func (c *computing) begin() (err error) {
 		r.Window = Window{Since: c.q.Since, Until: c.q.Until, Rule: "attempts whose call was accepted in it"}
 		if r.Window.Since.IsZero() {
 			r.Window.Since = c.first
+		}
+		if until := r.Window.Until; !until.IsZero() && until.Before(r.Window.Since) {
+			r.Window.Since = until // before there was anything
 		}
 		if r.Window.Until.IsZero() && !c.last.IsZero() {
 			r.Window.Until = c.last.Add(time.Millisecond)
@@ -123,6 +147,7 @@ func (c *computing) begin() (err error) {
 	}
 	if len(c.q.By) > 0 {
 		c.asked = newGrouping(c.q.By...)
+		c.asked.asked = true
 		c.all = append(c.all, c.asked)
 	}
 	c.line = newTimeline(c.r.Window, c.q.Incident != nil, c.last)
@@ -152,7 +177,11 @@ func (c *computing) scanned() (since, until time.Time) {
 	if c.q.Incident == nil {
 		return c.r.Window.Since, c.r.Window.Until
 	}
-	return time.Time{}, c.line.end()
+	until = c.line.end()
+	if end := c.q.Incident.End; end.After(until) { // a timeline reaches only so far
+		until = end
+	}
+	return time.Time{}, until
 }
 
 // progressEvery is how many attempts there are between two words on the progress.
@@ -211,7 +240,7 @@ func (c *computing) take() error {
 	if bill.Unpriced != "" {
 		named(c.without, bill.Unpriced).Count++
 	}
-	if row.Current.Reason == ledger.Reconciled {
+	if row.Current.Reason == ledger.Reconciled || bill.OutputBasis == token.Reconciled { // and repriced since
 		c.billed[row.Provider] = true
 		c.r.Bills.Reconciled.Count++
 		c.r.Bills.Reconciled.add(a.tokens+bill.Output.Tokens, a.paid)
@@ -286,9 +315,6 @@ func (c *computing) end(ctx context.Context) error {
 	if err := c.missed(ctx); err != nil {
 		return err
 	}
-	if err := c.summarised(ctx); err != nil {
-		return err
-	}
 	var err error
 	r.Streams, err = c.dearest.tell(c.Ledger)
 	return err
@@ -296,9 +322,14 @@ func (c *computing) end(ctx context.Context) error {
 
 // top is the group with the highest cost, if there is any cost.
 func top(groups []Group, total Figures) *Top {
-	if len(groups) == 0 || groups[0].Cost.Point.Sign() <= 0 {
-		return nil
+	for i := range groups {
+		switch g := &groups[i]; {
+		case g.Rest: // many groups, of which none is known to have the highest
+		case g.Cost.Point.Sign() > 0:
+			return &Top{g.Key[0], g.Cost.Point, share(g.Cost.Point, total.Cost.Point)}
+		default:
+			return nil
+		}
 	}
-	g := groups[0]
-	return &Top{g.Key[0], g.Cost.Point, share(g.Cost.Point, total.Cost.Point)}
+	return nil
 }

@@ -10,7 +10,8 @@ import (
 
 // Group is the attempts that are alike in some dimensions.
 type Group struct {
-	Key []string `json:"key"` // one for each dimension; "" of a tag: untagged
+	Key  []string `json:"key"`            // one for each dimension; "" of a tag: untagged
+	Rest bool     `json:"rest,omitempty"` // all beyond the groups that there can be; Key is empty texts
 	Figures
 }
 
@@ -21,6 +22,9 @@ const maxGroups = 100_000
 type grouping struct {
 	by      []Dimension
 	byCause bool
+	asked   bool   // then too many groups are an error; else those beyond are one, the rest
+	rest    *Group // nil: there is none
+	most    int
 	groups  map[string]*Group
 	key     []byte // of the attempt at hand
 	hour    hourText
@@ -30,7 +34,7 @@ type grouping struct {
 }
 
 func newGrouping(by ...Dimension) *grouping {
-	return &grouping{by: by, byCause: slices.Contains(by, ByCause), groups: map[string]*Group{}}
+	return &grouping{by: by, byCause: slices.Contains(by, ByCause), most: maxGroups, groups: map[string]*Group{}}
 }
 
 // add adds an attempt.
@@ -69,8 +73,15 @@ func (g *grouping) of(a *attempt, cause string) (*Group, error) {
 	if g.last = g.groups[string(g.key)]; g.last != nil {
 		return g.last, nil
 	}
-	if len(g.groups) >= maxGroups {
-		return nil, invalidf("by %s: more than %d groups; take a shorter window, or another grouping", joined(g.by), maxGroups)
+	if len(g.groups) >= g.most {
+		if g.asked {
+			return nil, invalidf("by %s: more than %d groups; take a shorter window, or another grouping", joined(g.by), g.most)
+		}
+		if g.rest == nil {
+			g.rest = &Group{Key: make([]string, len(g.by)), Rest: true}
+		}
+		g.last = g.rest
+		return g.last, nil
 	}
 	of := &Group{}
 	for _, d := range g.by {
@@ -126,9 +137,13 @@ func (g *grouping) done() []Group {
 		of.close()
 		all = append(all, *of)
 	}
+	if g.rest != nil {
+		g.rest.close()
+		all = append(all, *g.rest)
+	}
 	timely := len(g.by) > 0 && g.by[0] == ByHour
 	slices.SortFunc(all, func(a, b Group) int {
-		names := slices.Compare(a.Key, b.Key)
+		names := cmp.Or(slices.Compare(a.Key, b.Key), int(one(a.Rest)-one(b.Rest)))
 		if timely {
 			return names
 		}

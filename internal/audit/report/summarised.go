@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -102,11 +103,14 @@ func (m *Money) take(p ledger.Part) {
 }
 
 // summarised finds what the report can't have.
-func (c *computing) summarised(ctx context.Context) (err error) {
+func (c *computing) summarised(ctx context.Context) (*Summarised, error) {
 	since, until := c.q.Since, c.q.Until
 	if i := c.q.Incident; i != nil {
 		since, until = i.Start.Add(-before), i.End
 	}
-	c.r.Summarised, err = summarisedIn(ctx, c.Ledger, since, until)
-	return err
+	s, err := summarisedIn(ctx, c.Ledger, since, until)
+	if err != nil {
+		err = fmt.Errorf("audit: %w", err)
+	}
+	return s, err
 }

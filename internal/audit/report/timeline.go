@@ -6,8 +6,13 @@ import (
 	"github.com/recoup-gateway/recoup/internal/ledger"
 )
 
-// maxBuckets is how many steps a timeline has at most.
-const maxBuckets = 96
+const (
+	maxBuckets = 96   // that a timeline has, unless not even the longest step makes them that few
+	maxLong    = 3800 // then: of four weeks, as long as a Duration can be
+
+	// An incident has as much around it as it took, but no more than that.
+	maxAround = 366 * 24 * time.Hour
+)
 
 var steps = []time.Duration{
 	100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second,
@@ -33,7 +38,7 @@ func newTimeline(w Window, incident bool, last time.Time) timeline {
 		if !from.Before(to) {
 			to = from.Add(time.Millisecond)
 		}
-		around := max(to.Sub(from), time.Second)
+		around := min(max(to.Sub(from), time.Second), maxAround)
 		from, to = from.Add(-around), to.Add(around)
 	}
 	if from.IsZero() || !from.Before(to) {
@@ -47,7 +52,7 @@ func newTimeline(w Window, incident bool, last time.Time) timeline {
 		}
 	}
 	t.Seconds, t.From = int64(t.Step/time.Second), from.Truncate(t.Step)
-	for at := t.From; at.Before(to) && len(t.Buckets) < 100*maxBuckets; at = at.Add(t.Step) {
+	for at := t.From; at.Before(to) && len(t.Buckets) < maxLong; at = at.Add(t.Step) {
 		t.Buckets = append(t.Buckets, Bucket{At: at})
 	}
 	return timeline{t}
