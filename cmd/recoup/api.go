@@ -18,7 +18,7 @@ func (s *server) api(rest http.Handler) http.Handler {
 		_ = writePricesJSON(w, book.Version(), book.Rows("")) // the client may have left
 	})
 	mux.Handle("POST /api/v1/prices/reprice", reprice.Handler(s.ledger, s.gateway.Prices, s.logger))
-	mux.Handle("POST /api/v1/reconcile/statement", bucket.Handler(s.ledger, s.gateway.Prices, s.now, s.logger))
+	mux.Handle("POST /api/v1/reconcile/statement", bucket.Handler(bucket.Options{Ledger: s.ledger, Prices: s.gateway.Prices, Now: s.now, Logger: s.logger, One: &s.comparing}))
 	mux.Handle("GET /api/v1/export", export.Handler(s.ledger, s.logger))
 	mux.Handle("/", rest)
 	return mux

@@ -50,6 +50,8 @@ type server struct {
 	logger  *slog.Logger
 	now     func() time.Time
 
+	comparing sync.Mutex // a bill with the books
+
 	data, admin *http.Server
 	handlers    handlers
 	abandon     context.CancelFunc // ends the contexts of all requests

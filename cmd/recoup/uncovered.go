@@ -16,7 +16,7 @@ import (
 // auditOptions are what the audit of a running gateway is made from.
 func (s *server) auditOptions(g prometheus.Gatherer, logger *slog.Logger) audit.Options {
 	began := time.Now().UTC().Truncate(time.Millisecond)
-	return audit.Options{Ledger: s.ledger, Prices: s.gateway.Prices, Logger: logger, Uncovered: func() report.Uncovered {
+	return audit.Options{Ledger: s.ledger, Prices: s.gateway.Prices, Logger: logger, One: &s.comparing, Uncovered: func() report.Uncovered {
 		return report.Uncovered{Known: true, Since: began, Calls: passedThrough(g, logger), Running: int64(s.log.Stats().Unsettled)}
 	}}
 }

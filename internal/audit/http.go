@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +25,9 @@ type Options struct {
 	Prices    func() *pricing.Book
 	Logger    *slog.Logger
 	Uncovered func() report.Uncovered // what no book has; nil: it is not known
+	// One is held for one bill at a time: two would each make stand what the other
+	// doesn't know. nil: nothing else compares bills.
+	One sync.Locker
 }
 
 // Handler serves the audit, to be mounted in the admin plane behind its token:
@@ -46,6 +48,9 @@ type Options struct {
 // 413 for a bill or an incident that is too large, 500 where the books failed.
 func Handler(o Options) http.Handler {
 	h := &handler{Options: o}
+	if h.One == nil {
+		h.One = &sync.Mutex{}
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/audit", h.audit)
 	mux.HandleFunc("POST /api/v1/reconcile", h.reconcile)
@@ -61,7 +66,6 @@ func Handler(o Options) http.Handler {
 
 type handler struct {
 	Options
-	one     sync.Mutex // bill at a time: two of the same would report half of it each
 	closing sync.Mutex // of an incident: it has one end
 }
 
@@ -103,8 +107,8 @@ func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
 // reconcileOne holds the lock no longer than that: a bill may come, and the answer may
 // be read, slowly. What a bill becomes in memory is some times as large, so it is there once.
 func (h *handler) reconcileOne(ctx context.Context, data []byte) (Reconciliation, error) {
-	h.one.Lock()
-	defer h.one.Unlock()
+	h.One.Lock()
+	defer h.One.Unlock()
 	bill, err := readBill(data)
 	if err != nil {
 		return Reconciliation{}, err
@@ -113,13 +117,8 @@ func (h *handler) reconcileOne(ctx context.Context, data []byte) (Reconciliation
 }
 
 func readBill(data []byte) (bill Bill, err error) {
-	in := json.NewDecoder(bytes.NewReader(data))
-	in.DisallowUnknownFields()
-	if err := in.Decode(&bill); err != nil {
+	if err := adminapi.Decode(bytes.NewReader(data), &bill); err != nil {
 		return bill, fmt.Errorf("%w: it can't be read: %w", ErrInvalid, err)
-	}
-	if _, more := in.Token(); !errors.Is(more, io.EOF) {
-		return bill, fmt.Errorf("%w: something follows the bill", ErrInvalid)
 	}
 	return bill, nil
 }

@@ -1,10 +1,8 @@
 package audit
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -33,10 +31,11 @@ type Closed struct {
 }
 
 const (
-	maxDeclared = 64 << 10 // bytes of a body
-	maxWord     = 1 << 10  // bytes of a name, as in the ledger
-	maxAhead    = 366 * 24 * time.Hour
+	maxWord  = 1 << 10 // bytes of a name, as in the ledger
+	maxAhead = 366 * 24 * time.Hour
 )
+
+var declaredBody = adminapi.Body{What: "incident", Max: 64 << 10}
 
 // check says what to declare instead.
 func (d *Declared) check(now time.Time) error {
@@ -103,7 +102,7 @@ func (h *handler) listIncidents(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) openIncident(w http.ResponseWriter, r *http.Request) {
 	var d Declared
-	if !h.decode(w, r, &d) {
+	if !declaredBody.Read(w, r, &d) {
 		return
 	}
 	now := time.Now()
@@ -148,7 +147,7 @@ func (h *handler) showIncident(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) closeIncident(w http.ResponseWriter, r *http.Request) {
 	var c Closed
-	if !h.decode(w, r, &c) {
+	if !declaredBody.Read(w, r, &c) {
 		return
 	}
 	h.closing.Lock()
@@ -178,26 +177,4 @@ func (h *handler) closeIncident(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Logger.Info("an incident was closed", "incident", i.Number, "name", i.Name)
 	adminapi.Answer(w, http.StatusOK, report.Describe(i))
-}
-
-// decode reads the body of a request; it may be empty where all of it can be left out.
-func (h *handler) decode(w http.ResponseWriter, r *http.Request, v any) bool {
-	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDeclared))
-	in.DisallowUnknownFields()
-	err := in.Decode(v)
-	if err == nil {
-		if _, more := in.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("something follows the incident: want one JSON object, and nothing behind it")
-		}
-	}
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		adminapi.Fail(w, http.StatusRequestEntityTooLarge, "incident_too_large", fmt.Errorf("the body is larger than %d KiB", maxDeclared>>10))
-		return false
-	case err != nil && !errors.Is(err, io.EOF):
-		adminapi.Fail(w, http.StatusBadRequest, "invalid_incident", fmt.Errorf("the body can't be read: %w", err))
-		return false
-	}
-	return true
 }

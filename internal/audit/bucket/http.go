@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -21,24 +20,29 @@ type Request struct {
 	Post      bool             `json:"post"`
 }
 
-// maxBody bounds a statement: it has sums, not rows.
-const maxBody = 32 << 20
+// body is a statement: it has sums, not rows.
+var body = adminapi.Body{What: "statement", Max: 32 << 20}
+
+// Options are what the handler compares with.
+type Options struct {
+	Ledger *ledger.Ledger
+	Prices func() *pricing.Book
+	Now    func() time.Time // time.Now, but in tests
+	Logger *slog.Logger
+	One    sync.Locker // held for one bill at a time: two would each make stand what the other doesn't know
+}
 
 // Handler answers POST /api/v1/reconcile/statement: a Request, with its Result. Errors are
-// {"error": {"code", "message"}}. A day is over by now, which is time.Now but in tests.
-func Handler(books *ledger.Ledger, prices func() *pricing.Book, now func() time.Time, logger *slog.Logger) http.Handler {
-	var one sync.Mutex                                                    // at a time, or two of the same would each post half
+// {"error": {"code", "message"}}.
+func Handler(o Options) http.Handler {
 	compare := func(ctx context.Context, req *Request) (*Result, error) { // no longer than that: the answer may be read slowly
-		one.Lock()
-		defer one.Unlock()
-		return Compare(ctx, Sources{books, prices(), now()}, &req.Statement, req.Post)
+		o.One.Lock()
+		defer o.One.Unlock()
+		return Compare(ctx, Sources{o.Ledger, o.Prices(), o.Now()}, &req.Statement, req.Post)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var req Request
-		in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-		in.DisallowUnknownFields()
-		if err := in.Decode(&req); err != nil {
-			adminapi.Fail(w, http.StatusBadRequest, "invalid_statement", err)
+		if !body.Read(w, r, &req) {
 			return
 		}
 		result, err := compare(r.Context(), &req)
@@ -47,11 +51,11 @@ func Handler(books *ledger.Ledger, prices func() *pricing.Book, now func() time.
 			adminapi.Fail(w, http.StatusBadRequest, "invalid_statement", err)
 			return
 		case err != nil:
-			logger.Error("reconcile", "error", err)
+			o.Logger.Error("reconcile", "error", err)
 			adminapi.Fail(w, http.StatusInternalServerError, "books_failed", err)
 			return
 		}
-		logger.Info("compared with a provider's bill by buckets", "provider", result.Provider, "from", result.From, "to", result.To,
+		o.Logger.Info("compared with a provider's bill by buckets", "provider", result.Provider, "from", result.From, "to", result.To,
 			"state", result.State, "adjustment_usd", result.Adjustment.String(), "posted", result.Posted)
 		adminapi.Answer(w, http.StatusOK, result)
 	})

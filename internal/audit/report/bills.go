@@ -59,7 +59,7 @@ func (c *computing) bills(ctx context.Context) error {
 	err := c.Ledger.Unexplained(ctx, func(u ledger.Unexplained) error {
 		day, err := time.Parse(time.DateOnly, u.Day)
 		on := providerDay{u.Provider, dayOf(day)}
-		if _, ours := c.days[on]; err != nil || !ours && !c.touches(day) {
+		if _, ours := c.days[on]; err != nil || !ours && (u.Agrees() || !c.touches(day)) {
 			return nil
 		}
 		compared[on], with[u.Provider] = true, true
@@ -128,8 +128,12 @@ func (c *computing) state(compared map[providerDay]bool) string {
 	return StateNone
 }
 
-// touches says if the window has some of a day.
+// touches says if what was asked for has some of a day. All there is has days before the
+// first call too.
 func (c *computing) touches(day time.Time) bool {
-	w := c.r.Window
-	return (w.Until.IsZero() || day.Before(w.Until)) && day.AddDate(0, 0, 1).After(w.Since)
+	since, until := c.q.Since, c.q.Until
+	if c.q.Incident != nil {
+		since, until = c.r.Window.Since, c.r.Window.Until
+	}
+	return (until.IsZero() || day.Before(until)) && day.AddDate(0, 0, 1).After(since)
 }

@@ -55,6 +55,8 @@ func TestBills(t *testing.T) {
 	if b := s.report(report.Query{Since: noon.Add(-time.Hour), Until: noon.Add(time.Hour)}).Bills; b.State != report.StateReconciled {
 		t.Errorf("of the first day: %+v", b)
 	}
+	compared(ledger.Unexplained{Provider: "openai", Day: "2026-11-20", Amount: 3}) // before the first call
+	expect(report.StateUnexplained, "1.0000", "0.00000000001", 0)
 }
 
 // Of an incident that is final the figures stay, and a bill that comes later is known.
