@@ -21,12 +21,13 @@ const shownStreams = 200
 // streams under way. It says nothing of the time, so that it changes only if
 // something has.
 type overview struct {
-	Figures *figuresJSON `json:"figures,omitempty"` // left out where no books are kept
-	Live    int          `json:"live"`              // streams whose provider still answers
-	Orphans int          `json:"orphaned"`          // those of them without an owner
-	Streams []liveJSON   `json:"streams"`           // orphans first, then the newest
-	Entry   uint64       `json:"ledger_entry"`      // the last one: incidents and audits are the same while it is
-	Drains  bool         `json:"draining"`
+	Line    firstLineJSON `json:"first_line"`
+	Figures *figuresJSON  `json:"figures,omitempty"` // left out where no books are kept
+	Live    int           `json:"live"`              // streams whose provider still answers
+	Orphans int           `json:"orphaned"`          // those of them without an owner
+	Streams []liveJSON    `json:"streams"`           // orphans first, then the newest
+	Entry   uint64        `json:"ledger_entry"`      // the last one: incidents and audits are the same while it is
+	Drains  bool          `json:"draining"`
 }
 
 // figuresJSON is money in US dollars, as decimal strings, over all that is in the
@@ -97,9 +98,11 @@ func (g *Gateway) overview() overview {
 	for _, s := range live[:min(len(live), shownStreams)] {
 		o.Streams = append(o.Streams, s.describe())
 	}
+	totals := g.totals()
+	o.Line = g.firstLine(totals)
 	if g.settler != nil {
 		o.Entry = g.books.Ledger.Head().Seq
-		o.Figures = g.figures(running)
+		o.Figures = g.figures(totals, running)
 	}
 	return o
 }
@@ -116,8 +119,8 @@ func (s underWayNow) describe() liveJSON {
 }
 
 // figures are the books' totals, and what is at risk beside them.
-func (g *Gateway) figures(running map[group]int64) *figuresJSON {
-	f, t := &figuresJSON{}, g.books.Ledger.Totals()
+func (g *Gateway) figures(t ledger.Totals, running map[group]int64) *figuresJSON {
+	f := &figuresJSON{}
 	of := map[string]*amountJSON{ledger.Delivered: &f.Delivered, ledger.Wasted: &f.Unusable, ledger.Lost: &f.NeverReceived}
 	for _, v := range t.Cost {
 		f.Paid = f.Paid.Plus(v.Amount)
