@@ -10,7 +10,7 @@ const seconds = (span) => (now() - new Date(span.since)) / 1000;
 // over says what time a figure is of: all of its window, or what the gateway remembers.
 function over(span) {
   if (seconds(span) < span.window_seconds) return `since ${clock(span.since)}`;
-  return span.window_seconds < 3600 ? `last ${span.window_seconds / 60} min` : `last ${span.window_seconds / 3600} h`;
+  return span.window_seconds > 3600 ? `last ${span.window_seconds / 3600} h` : `last ${span.window_seconds / 60} min`;
 }
 
 const above = (n, warn, bad) => (n >= bad ? "bad" : n >= warn ? "warn" : "good");
@@ -52,7 +52,7 @@ function books({ balance, day }) {
 function log({ log: { full, hours_left: hours, ...span } }) {
   if (hours === undefined) return [percent(full), "hours left: known in a minute", above(full, 0.7, 0.9)];
   const levels = [above(full, 0.7, 0.9), below(hours, 2, 8)];
-  return [percent(full), hours >= 8760 ? `not filling, ${over(span)}` : `${hours < 100 ? hours.toFixed(1) : count(Math.round(hours))} h left at the pace ${over(span)}`,
+  return [percent(full), hours >= 8760 ? `not filling, ${over(span)}` : `${hours < 100 ? hours.toFixed(1) : count(Math.round(hours))} h left; pace: ${over(span)}`,
     ["bad", "warn"].find((l) => levels.includes(l)) ?? "good"];
 }
 

@@ -14,7 +14,7 @@ let seen = 0; // the last happening
 let began = ""; // when the process did that counts them
 let opened = 0; // when the connection was
 let entry = -1; // of the books, when the incidents were read
-let reading = false;
+let reading = false, unread = false;
 let asOf = ""; // when the connection was lost
 
 function connection(text, state) {
@@ -56,13 +56,16 @@ const on = {
 
 // incidents are read again when something was posted since.
 async function incidents() {
-  const now = latest?.ledger_entry ?? 0;
-  if (reading || latest === null || latest.figures === undefined || now === entry) return;
+  const last = latest?.ledger_entry;
+  if (reading || !latest?.figures || last === entry) return;
   reading = true;
   try {
     await loadIncidents();
-    entry = now;
+    entry = last;
+    if (unread) problem();
+    unread = false;
   } catch (e) {
+    unread = true;
     problem(`The incidents could not be read: ${e.message}`);
   } finally {
     reading = false;
