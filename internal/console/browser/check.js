@@ -75,6 +75,8 @@ async function walk(width, scheme) {
   const story = page.getByRole("dialog", { name: /^Stream / });
   await story.getByText("connected: the call").waitFor();
   await look("story", false);
+  const stored = story.getByText(/^[\d,]+ events$/), had = await stored.textContent();
+  await page.waitForFunction((was) => document.querySelector("#story-body .facts").textContent.includes(was) === false, had); // it goes on
   await page.keyboard.press("Escape");
   await story.waitFor({ state: "hidden" });
 
