@@ -131,7 +131,7 @@ type dayJSON struct {
 	Unpriced int64       `json:"unpriced_attempts"`
 }
 
-// balanceJSON is what must be 0. Unexplained is there once a bill was compared.
+// balanceJSON is what must be 0. Unexplained is there once something was.
 type balanceJSON struct {
 	Imbalance   int64        `json:"imbalance_tokens"`
 	Unexplained *pricing.Sum `json:"unexplained_usd,omitempty"`
@@ -144,7 +144,8 @@ type logJSON struct {
 	Hours *float64 `json:"hours_left,omitempty"` // at the pace of that time, a year at most; left out until it is known
 }
 
-func (g *Gateway) firstLine(t ledger.Totals) firstLineJSON {
+func (g *Gateway) firstLine() firstLineJSON {
+	t := g.totals()
 	line := g.history.line(g.read(t))
 	if g.books.Ledger == nil {
 		return line

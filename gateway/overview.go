@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,11 +99,10 @@ func (g *Gateway) overview() overview {
 	for _, s := range live[:min(len(live), shownStreams)] {
 		o.Streams = append(o.Streams, s.describe())
 	}
-	totals := g.totals()
-	o.Line = g.firstLine(totals)
+	o.Line = g.firstLine()
 	if g.settler != nil {
 		o.Entry = g.books.Ledger.Head().Seq
-		o.Figures = g.figures(totals, running)
+		o.Figures = g.figures(running)
 	}
 	return o
 }
@@ -118,30 +118,29 @@ func (s underWayNow) describe() liveJSON {
 	return j
 }
 
-// figures are the books' totals, and what is at risk beside them.
-func (g *Gateway) figures(t ledger.Totals, running map[group]int64) *figuresJSON {
+// figures are the books' balances, corrections included, and what is at risk beside
+// them.
+func (g *Gateway) figures(running map[group]int64) *figuresJSON {
 	f := &figuresJSON{}
 	of := map[string]*amountJSON{ledger.Delivered: &f.Delivered, ledger.Wasted: &f.Unusable, ledger.Lost: &f.NeverReceived}
-	for _, v := range t.Cost {
-		f.Paid = f.Paid.Plus(v.Amount)
-		if a := of[v.Outcome]; a != nil {
-			a.add(v.Amount, 0)
+	for _, b := range g.books.Ledger.Balances() {
+		var tokens int64
+		if b.Kind.IsOutput() {
+			tokens = b.Tokens
 		}
-	}
-	for _, v := range t.Output {
-		if a := of[v.Outcome]; a != nil {
-			a.add(pricing.Sum{}, v.Tokens)
+		family, rest, _ := strings.Cut(b.Account, "/")
+		outcome, _, _ := strings.Cut(rest, "/")
+		switch family {
+		case input, output:
+			f.Paid = f.Paid.Plus(b.Amount)
+			if a := of[outcome]; a != nil {
+				a.add(b.Amount, tokens)
+			}
+		case "saved":
+			f.Avoided.add(b.Amount, tokens)
+		case "overhead":
+			f.Caused.add(b.Amount, b.Tokens)
 		}
-	}
-	for _, v := range t.Saved {
-		tokens := v.Tokens
-		if v.Direction == input {
-			tokens = 0
-		}
-		f.Avoided.add(v.Amount, tokens)
-	}
-	for _, v := range t.Overhead {
-		f.Caused.add(v.Amount, v.Tokens)
 	}
 	f.Net = f.Avoided.USD.Minus(f.Caused.USD)
 	for of, bytes := range running {

@@ -27,6 +27,7 @@ function told(c) {
     case "broke": return [`broke off: ${leftBecause[c.cause] ?? c.cause ?? ""}${c.event ? `, at event ${count(c.event)}` : ""}`, "bad"];
     case "cancelled": return [`cancelled${c.cause ? `: ${stoppedBecause[c.cause] ?? c.cause}` : ""}`, "bad"];
     case "gateway_killed": return ["the gateway was killed", "bad"];
+    case "gateway_stopped": return ["the gateway stopped", "bad"];
     case "ended": return [`the answer ended${c.state ? `: ${c.state}` : ""}${c.cause ? `, ${stoppedBecause[c.cause] ?? c.cause}` : ""}`, c.state === "completed" ? "good" : c.state ? "bad" : ""];
   }
   return [c.what, ""];
