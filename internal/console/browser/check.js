@@ -195,6 +195,39 @@ async function rows() {
   await context.close();
 }
 
+// line has the first line say what a gateway of some days says, good and bad.
+async function line() {
+  const { context, page, expect } = await open("line", admin, 1280, "light");
+  await live(page);
+  const said = await page.evaluate(async () => {
+    const { showFirstLine } = await import("./firstline.js");
+    const span = (seconds, window_seconds) => ({ since: new Date(Date.now() - seconds * 1000).toISOString(), window_seconds });
+    const say = (lost, day, balance, log, usd) => {
+      showFirstLine({
+        orphaned: 1, figures: { at_risk: { usd, output_tokens: 7 } },
+        first_line: { lately: { ...span(360, 300), for_nothing_usd: lost }, day: { ...span(86_430, 86_400), ...day }, balance, log: { ...span(3630, 3600), ...log } },
+      });
+      return [...document.querySelectorAll("#first-line > div")].map((d) => [d.className, ...[...d.querySelectorAll("dd")].map((e) => e.textContent)].join(" | "));
+    };
+    return [
+      ...say("0", { net_usd: "0.5", breaks: 0, resumed: 0, missed: 0, unpriced_attempts: 0 }, { imbalance_tokens: 0 }, { full: 0.1, hours_left: 8760 }, "0"),
+      ...say("0.12", { net_usd: "-0.00001", breaks: 10, resumed: 9, missed: 1, unpriced_attempts: 0 }, { imbalance_tokens: 0, unexplained_usd: "0.001" }, { full: 0.71, hours_left: 9 }, "1.5"),
+      ...say("1.2", { net_usd: "0", breaks: 10, resumed: 4, missed: 0, unpriced_attempts: 2 }, { imbalance_tokens: 1, unexplained_usd: "1" }, { full: 0.1, hours_left: 1.5 }, "10"),
+    ];
+  });
+  const want = [
+    "good | $0.00 | $0.00 wasted and lost, last 6 min", "good | $0.00 | nothing at risk; 1 orphaned stream", "good | no breaks | 0 of 0 breaks to the end; 0 missed, last 24 h",
+    "good | $0.5000 | avoided (an estimate) less caused, last 24 h", "good | 0 | imbalance 0 tokens; unpriced 0 attempts, last 24 h; nothing unexplained", "good | 10.0 % | not filling, last 60.5 min",
+    "warn | $1.20 | Worth a look: $0.1200 wasted and lost, last 6 min", "warn | $1.5000 | Worth a look: 7 tokens nobody is connected to; 1 orphaned stream", "warn | 90.0 % | Worth a look: 9 of 10 breaks to the end; 1 missed, last 24 h",
+    "bad | >−$0.0001 | Act on it: avoided (an estimate) less caused, last 24 h", "good | 0 | imbalance 0 tokens; unpriced 0 attempts, last 24 h; unexplained $0.0010", "warn | 71.0 % | Worth a look: 9.0 h left; pace: last 60.5 min",
+    "bad | $12.00 | Act on it: $1.2000 wasted and lost, last 6 min", "bad | $10.0000 | Act on it: 7 tokens nobody is connected to; 1 orphaned stream", "bad | 40.0 % | Act on it: 4 of 10 breaks to the end; 0 missed, last 24 h",
+    "good | $0.00 | avoided (an estimate) less caused, last 24 h", "bad | 1 token off, 2 unpriced, $1.0000 unexplained | Act on it: imbalance 1 token; unpriced 2 attempts, last 24 h; unexplained $1.0000", "bad | 10.0 % | Act on it: 1.5 h left; pace: last 60.5 min",
+  ];
+  const rounded = said.map((s) => s.replace(/^(\w+ \| \$)(\d+\.\d{4})( \| (?:Act on it|Worth a look): \$)/, (_, a, n, b) => a + Number(n).toFixed(2) + b)); // the clock goes on
+  want.forEach((w, i) => expect(rounded[i] === w, `the first line says "${rounded[i]}", want "${w}"`));
+  await context.close();
+}
+
 // guard is the page of a gateway that asks for its token at once.
 async function guard() {
   const { context, page, look, expect } = await open("guarded", guarded, 1280, "light");
@@ -218,7 +251,7 @@ const attempt = (what, does) => does().catch((e) => wrong.push(`${what}: ${e}`))
 for (const width of [1280, 390]) {
   for (const scheme of ["light", "dark"]) await attempt(`${scheme}-${width}`, () => walk(width, scheme));
 }
-for (const [what, does] of Object.entries({ guarded: guard, rate, away, rows })) await attempt(what, does);
+for (const [what, does] of Object.entries({ guarded: guard, rate, away, rows, line })) await attempt(what, does);
 await browser.close();
 for (const w of wrong) console.log(w);
 process.exit(wrong.length > 0 ? 1 : 0);

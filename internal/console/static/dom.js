@@ -89,7 +89,7 @@ export function money(text) {
   const n = Number(text);
   const digits = n !== 0 && Math.abs(n) < 100 ? 4 : 2;
   const sign = n < 0 ? "−" : "";
-  if (n !== 0 && Math.abs(n) < 0.00005) return `${sign}<$0.0001`;
+  if (n !== 0 && Math.abs(n) < 0.00005) return n < 0 ? ">−$0.0001" : "<$0.0001";
   return `${sign}$${Math.abs(n).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
 }
 
