@@ -31,6 +31,7 @@ const (
 	toldBroke     = "broke"
 	toldCancelled = "cancelled"
 	toldKilled    = "gateway_killed"
+	toldStopped   = "gateway_stopped" // killed, shut down or its disk full: the books don't say
 	toldEnded     = "ended"
 )
 
@@ -159,7 +160,8 @@ func (g *Gateway) bookedStory(id streamlog.ID) (*storyJSON, error) {
 		if told.Cause == "" {
 			told.Cause = s.Cause
 		}
-		if told.What != "" && len(j.Story) < maxChapters {
+		again := told.What == toldStopped && j.Story[len(j.Story)-1].What == toldStopped // once for each of what died with it
+		if told.What != "" && !again && len(j.Story) < maxChapters {
 			j.Story = append(j.Story, told)
 		}
 	}
@@ -174,6 +176,6 @@ func (g *Gateway) bookedStory(id streamlog.ID) (*storyJSON, error) {
 
 // booked are the steps of the books that are told.
 var booked = map[string]chapter{
-	"attach": {What: toldConnected}, "detach": {What: toldBroke}, "kill": {What: toldKilled},
+	"attach": {What: toldConnected}, "detach": {What: toldBroke}, "kill": {What: toldStopped},
 	"cancel": {What: toldCancelled, Cause: stopCancelled}, "grace": {What: toldCancelled, Cause: "unclaimed"}, "supersede": {What: toldCancelled, Cause: stopSuperseded},
 }

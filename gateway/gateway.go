@@ -65,6 +65,7 @@ type Gateway struct {
 	labelTags []string
 
 	happenings happenings
+	history    history
 	overviews  overviews
 	watchers   watchers
 
@@ -124,6 +125,9 @@ func New(o Options) (*Gateway, error) {
 	if b := o.Books; b != nil {
 		g.books = *b
 		g.prices.Store(b.Prices)
+	}
+	g.rememberTotals() // before a crash's losses are posted
+	if b := g.books; b.Ledger != nil {
 		g.settler = settle.Start(settle.Options{Log: o.Log, Ledger: b.Ledger, Book: b.Prices, Factors: b.Factors, Logger: o.Logger, LabelTags: o.LabelTags, OnPosted: g.posted})
 		for _, id := range recovered {
 			g.settler.Look(id)
@@ -133,6 +137,7 @@ func New(o Options) (*Gateway, error) {
 		g.unbilled.end() // nothing is billed
 	}
 	g.metrics.Scrape(g.scrape)
+	g.history.reader.Go(g.readTotals)
 	return g, nil
 }
 
@@ -241,6 +246,7 @@ func (g *Gateway) Drain(ctx context.Context) error {
 	err = errors.Join(err, g.tunnels.end(ctx))
 	g.transport.CloseIdleConnections()
 	g.watchers.end()
+	g.history.reader.Wait()
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,12 +22,13 @@ const shownStreams = 200
 // streams under way. It says nothing of the time, so that it changes only if
 // something has.
 type overview struct {
-	Figures *figuresJSON `json:"figures,omitempty"` // left out where no books are kept
-	Live    int          `json:"live"`              // streams whose provider still answers
-	Orphans int          `json:"orphaned"`          // those of them without an owner
-	Streams []liveJSON   `json:"streams"`           // orphans first, then the newest
-	Entry   uint64       `json:"ledger_entry"`      // the last one: incidents and audits are the same while it is
-	Drains  bool         `json:"draining"`
+	Line    firstLineJSON `json:"first_line"`
+	Figures *figuresJSON  `json:"figures,omitempty"` // left out where no books are kept
+	Live    int           `json:"live"`              // streams whose provider still answers
+	Orphans int           `json:"orphaned"`          // those of them without an owner
+	Streams []liveJSON    `json:"streams"`           // orphans first, then the newest
+	Entry   uint64        `json:"ledger_entry"`      // the last one: incidents and audits are the same while it is
+	Drains  bool          `json:"draining"`
 }
 
 // figuresJSON is money in US dollars, as decimal strings, over all that is in the
@@ -97,6 +99,7 @@ func (g *Gateway) overview() overview {
 	for _, s := range live[:min(len(live), shownStreams)] {
 		o.Streams = append(o.Streams, s.describe())
 	}
+	o.Line = g.firstLine()
 	if g.settler != nil {
 		o.Entry = g.books.Ledger.Head().Seq
 		o.Figures = g.figures(running)
@@ -115,30 +118,29 @@ func (s underWayNow) describe() liveJSON {
 	return j
 }
 
-// figures are the books' totals, and what is at risk beside them.
+// figures are the books' balances, corrections included, and what is at risk beside
+// them.
 func (g *Gateway) figures(running map[group]int64) *figuresJSON {
-	f, t := &figuresJSON{}, g.books.Ledger.Totals()
+	f := &figuresJSON{}
 	of := map[string]*amountJSON{ledger.Delivered: &f.Delivered, ledger.Wasted: &f.Unusable, ledger.Lost: &f.NeverReceived}
-	for _, v := range t.Cost {
-		f.Paid = f.Paid.Plus(v.Amount)
-		if a := of[v.Outcome]; a != nil {
-			a.add(v.Amount, 0)
+	for _, b := range g.books.Ledger.Balances() {
+		var tokens int64
+		if b.Kind.IsOutput() {
+			tokens = b.Tokens
 		}
-	}
-	for _, v := range t.Output {
-		if a := of[v.Outcome]; a != nil {
-			a.add(pricing.Sum{}, v.Tokens)
+		family, rest, _ := strings.Cut(b.Account, "/")
+		outcome, _, _ := strings.Cut(rest, "/")
+		switch family {
+		case input, output:
+			f.Paid = f.Paid.Plus(b.Amount)
+			if a := of[outcome]; a != nil {
+				a.add(b.Amount, tokens)
+			}
+		case "saved":
+			f.Avoided.add(b.Amount, tokens)
+		case "overhead":
+			f.Caused.add(b.Amount, b.Tokens)
 		}
-	}
-	for _, v := range t.Saved {
-		tokens := v.Tokens
-		if v.Direction == input {
-			tokens = 0
-		}
-		f.Avoided.add(v.Amount, tokens)
-	}
-	for _, v := range t.Overhead {
-		f.Caused.add(v.Amount, v.Tokens)
 	}
 	f.Net = f.Avoided.USD.Minus(f.Caused.USD)
 	for of, bytes := range running {

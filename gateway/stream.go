@@ -369,6 +369,7 @@ func (s *stream) count() {
 // countBreak counts a break that c has suffered.
 func (s *stream) countBreak(cause string, c *connection) {
 	s.gw.happenings.add(&s.header, happening{What: happenedBreak, Cause: cause})
+	s.gw.history.breaks.Add(1)
 	metrics.Count(s.gw.metrics.Breaks.WithLabelValues(s.header.Provider, s.gw.label(s.header.Provider, s.header.Model), cause), c.span.SpanContext())
 	s.attempt.AddEvent(metrics.EventDetached, trace.WithAttributes(metrics.AttrEnded.String(cause), metrics.AttrDelivered.Int64(int64(c.conn.Position()))))
 }
@@ -387,6 +388,7 @@ func (g *Gateway) countResume(h *streamlog.Header, c *connection) {
 	result := resumeInterrupted
 	if c.terminal.Load() {
 		result = resumeCompleted
+		g.history.resumed.Add(1)
 	}
 	metrics.Count(g.metrics.Resumes.WithLabelValues(h.Provider, g.label(h.Provider, h.Model), c.via, result), c.span.SpanContext())
 }

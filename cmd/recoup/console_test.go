@@ -31,6 +31,22 @@ type watched struct {
 			Paid   string               `json:"paid_usd"`
 			AtRisk struct{ USD string } `json:"at_risk"`
 		}
+		Line struct {
+			Lately struct {
+				Since time.Time
+				USD   string `json:"for_nothing_usd"`
+			}
+			Day struct {
+				Since                     time.Time
+				Net                       string `json:"net_usd"`
+				Breaks, Resumed, Unpriced int
+			}
+			Balance *struct {
+				Imbalance   int     `json:"imbalance_tokens"`
+				Unexplained *string `json:"unexplained_usd"`
+			}
+			Log struct{ Full float64 }
+		} `json:"first_line"`
 	}
 	happened []struct {
 		Seq                             uint64
@@ -146,7 +162,11 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	sim.Release()
-	overview("it is paid", func(w watched) bool { return w.data.Live == 0 && w.data.Figures != nil && w.data.Figures.Paid != "0" })
+	overview("it is paid, and the resume counted", func(w watched) bool {
+		day := w.data.Line.Day
+		return w.data.Live == 0 && w.data.Figures != nil && w.data.Figures.Paid != "0" &&
+			day.Breaks == 1 && day.Resumed == 1 && day.Net != "0" && day.Net[0] != '-' && w.data.Line.Lately.USD == "0" && day.Since.Equal(w.data.Line.Lately.Since)
+	})
 
 	// All have ended when the gateway has, which doesn't wait for them.
 	began := time.Now()
@@ -157,6 +177,28 @@ func TestEvents(t *testing.T) {
 	if took := time.Since(began); took > patience/2 {
 		t.Errorf("the stop took %s", took)
 	}
+}
+
+// What nobody comes back for is being lost, as the dashboards' first line says it, from
+// when it is posted.
+func TestLosing(t *testing.T) {
+	t.Parallel()
+	p, _ := provided(t, "--retention=2s", "--orphan-grace=1s")
+	_, next := p.watch(t)
+	_ = p.chat(t, "k", simulator.Script{Tokens: 20, StallAfterEvents: 10, Usage: simulator.UsageAlways}).Body.Close()
+	for {
+		w, ok := next()
+		if !ok {
+			t.Fatal("nothing is lost")
+		}
+		if line := w.data.Line; w.name == "overview" && line.Lately.USD != "0" {
+			if b := line.Balance; line.Lately.USD[0] == '-' || line.Day.Breaks != 1 || line.Day.Resumed != 0 || line.Log.Full <= 0 || b == nil || b.Imbalance != 0 || b.Unexplained != nil {
+				t.Errorf("%+v", line)
+			}
+			break
+		}
+	}
+	p.stop(t)
 }
 
 // A browser that reads nothing keeps no stream waiting, and there can't be any number.

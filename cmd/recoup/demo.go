@@ -116,10 +116,11 @@ func stayUp(ctx context.Context, c *cobra.Command, d *demo.Demo) error {
 	c.PrintErrf(`
 It stays up until Ctrl-C.
   gateway    %s   with any key; data in %s
+  console    %s/console/
   metrics    %s/metrics
   the audit  %s/api/v1/audit
   the provider's own bill  %s/simulator/bill
-`, d.Data, d.DataDir, d.Admin, d.Admin, d.Provider)
+`, d.Data, d.DataDir, d.Admin, d.Admin, d.Admin, d.Provider)
 	return d.Wait(ctx)
 }
 

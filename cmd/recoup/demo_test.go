@@ -203,10 +203,32 @@ func TestDemoStaysUp(t *testing.T) {
 	case err := <-ended:
 		t.Fatalf("%v\n%s", err, journal)
 	}
-	_, rest, _ := strings.Cut(journal.String(), "the audit  ")
+	_, rest, _ := strings.Cut(journal.String(), "console    ")
 	url, _, _ := strings.Cut(rest, "\n")
-	if status, body := get(t, url); status != http.StatusOK || !strings.Contains(body, `"imbalance_tokens":0`) {
+	if status, body := get(t, url); status != http.StatusOK || !strings.Contains(body, "<title>Recoup console</title>") {
+		t.Errorf("the console at %s: %d %s", url, status, body)
+	}
+	_, rest, _ = strings.Cut(journal.String(), "the audit  ")
+	url, _, _ = strings.Cut(rest, "\n")
+	status, body := get(t, url)
+	if status != http.StatusOK || !strings.Contains(body, `"imbalance_tokens":0`) {
 		t.Errorf("the audit at %s: %d %s", url, status, body)
+	}
+	var audit struct {
+		Billed struct{ USD string }
+	}
+	if err := json.Unmarshal([]byte(body), &audit); err != nil {
+		t.Fatal(err)
+	}
+	_, next := (&process{admin: strings.TrimSuffix(url, "/api/v1/audit")}).watch(t)
+	for w, ok := next(); ok; w, ok = next() {
+		if w.name != "overview" {
+			continue
+		}
+		if paid := w.data.Figures.Paid; paid != audit.Billed.USD { // the bill has corrected some
+			t.Errorf("the console says that %s was paid, the audit %s", paid, audit.Billed.USD)
+		}
+		break
 	}
 	if err := c.Process.Signal(syscall.SIGINT); err != nil {
 		t.Error(err)

@@ -68,7 +68,7 @@ func TestFiles(t *testing.T) {
 			rest = append(rest, m[1]+m[2])
 		}
 	}
-	if len(seen) < 9 {
+	if len(seen) < 10 {
 		t.Errorf("the page refers to %v only", seen)
 	}
 }
@@ -85,7 +85,7 @@ func TestNothingInline(t *testing.T) {
 	if on := regexp.MustCompile(`\son[a-z]+=`).FindString(page); on != "" {
 		t.Errorf("the page has%s", on)
 	}
-	for _, name := range []string{"main.js", "dom.js", "live.js", "story.js", "audit.js", "dialogs.js", "chart.js", "gateway.js"} {
+	for _, name := range []string{"main.js", "dom.js", "live.js", "firstline.js", "story.js", "audit.js", "dialogs.js", "chart.js", "gateway.js"} {
 		_, code := get(t, "/"+name, nil)
 		for _, bad := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "localStorage", "document.cookie"} {
 			if strings.Contains(code, bad) {

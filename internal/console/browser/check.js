@@ -7,6 +7,7 @@
 // The streams that it cancels have the tag cancel=me. In DIRECTORY it leaves pictures.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
@@ -15,7 +16,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
 const wrong = [];
 
-async function open(name, url, width, colorScheme) {
+async function open(name, url, width, colorScheme, expected = /status of 401/) {
   const say = (text) => wrong.push(`${name}: ${text}`);
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
   const page = await context.newPage();
@@ -27,7 +28,7 @@ async function open(name, url, width, colorScheme) {
     if (u.href.includes(token) || u.href.includes(guardedToken)) say(`a token is in the URL ${u.pathname}`);
   });
   page.on("pageerror", (e) => say(`error: ${e}`));
-  page.on("console", (m) => m.type() === "error" && !/status of 401/.test(m.text()) && say(`console: ${m.text()}`));
+  page.on("console", (m) => m.type() === "error" && !expected.test(m.text()) && say(`console: ${m.text()}`));
   page.on("dialog", (d) => say(`a script ran: ${d.message()}`) && d.dismiss());
   await page.goto(`${url}/console/`);
   const look = async (what, full = true) => {
@@ -59,6 +60,9 @@ async function walk(width, scheme) {
   await page.locator("#figures dd").first().waitFor();
   await page.waitForFunction(() => document.querySelectorAll("#incidents tr").length > 0);
   await page.waitForFunction(() => !/^\$0\.00$/.test(document.querySelector("#figures dd").textContent));
+  const line = await page.locator("#first-line dt").allTextContents();
+  expect(line.join("; ") === "Losing now, per hour; At risk; Breaks resumed, and missed; Net of 24 h; Books: all must be 0; Log full, and hours left", `the first line is ${line}`);
+  expect(await page.locator("#first-line .more", { hasText: /since \d\d:\d\d:\d\d/ }).count() >= 4, "the first line doesn't say since when it is");
   expect(await page.locator("#streams", { hasText: "<img src=x onerror=alert(1)>" }).count() === 1, "the text of a tag is not shown as it is");
   expect(await page.locator("#streams img").count() === 0, "a tag became an element");
   await page.waitForTimeout(process.env.RECOUP_BROWSER_OUT ? 8000 : 500); // for the picture
@@ -71,13 +75,16 @@ async function walk(width, scheme) {
   const story = page.getByRole("dialog", { name: /^Stream / });
   await story.getByText("connected: the call").waitFor();
   await look("story", false);
+  const stored = story.getByText(/^[\d,]+ events$/), had = await stored.textContent();
+  await page.waitForFunction((was) => document.querySelector("#story-body .facts").textContent.includes(was) === false, had); // it goes on
   await page.keyboard.press("Escape");
   await story.waitFor({ state: "hidden" });
 
   // Cancel: not at once, and only with the token.
-  const cancel = async () => { // on a phone, from the story
-    if (width < 640) await mine.getByRole("button").first().click();
-    await (width < 640 ? story : mine).getByRole("button", { name: /^Cancel/ }).click();
+  const told = width < 640 && scheme === "dark"; // from the story
+  const cancel = async () => {
+    if (told) await mine.getByRole("button").first().click();
+    await (told ? story : mine).getByRole("button", { name: /^Cancel/ }).click();
   };
   await cancel();
   const confirm = page.getByRole("dialog", { name: "Cancel this stream?" });
@@ -85,9 +92,14 @@ async function walk(width, scheme) {
   await look("confirm", false);
   await confirm.getByRole("button", { name: "Let it run" }).click();
   expect(await mine.count() === 1, "it was cancelled without a confirmation");
-  if (width < 640) await story.getByRole("button", { name: "Close" }).click();
-  await cancel();
-  await confirm.getByRole("button", { name: "Cancel the stream" }).click();
+  if (told) await story.getByRole("button", { name: "Close" }).click();
+  if (scheme === "dark" && !told) { // by keyboard alone
+    await mine.getByRole("button", { name: /^Cancel/ }).focus();
+    for (const key of ["Enter", "Tab", "Enter"]) await page.keyboard.press(key);
+  } else {
+    await cancel();
+    await confirm.getByRole("button", { name: "Cancel the stream" }).click();
+  }
   const ask = page.getByRole("dialog", { name: "Admin token" });
   await ask.getByLabel("Token").fill("wrong");
   await ask.getByRole("button", { name: "Use it" }).click();
@@ -97,7 +109,7 @@ async function walk(width, scheme) {
   await page.keyboard.press("Enter");
   await mine.waitFor({ state: "detached" });
   await page.locator("#happened .state.cancelled").first().waitFor();
-  if (width < 640) {
+  if (told) {
     await story.getByText("somebody said so").first().waitFor();
     await story.getByRole("button", { name: "Close" }).click();
   }
@@ -117,6 +129,102 @@ async function walk(width, scheme) {
   await audit.locator("#audit-stories button").first().click();
   await page.getByRole("dialog", { name: /^Stream / }).getByText("What happened").waitFor();
   await look("audit-story", false);
+  await context.close();
+}
+
+// rate waits until there is a rate of what is being lost: a gateway that has just begun has none.
+async function rate() {
+  const { context, page } = await open("rate", admin, 1280, "light");
+  await page.waitForFunction(() => /^\$\d/.test(document.querySelector("#first-line dd")?.textContent) && /left|not filling/.test(document.querySelector("#first-line > :last-child").textContent), null, { timeout: 90_000 });
+  await context.close();
+}
+
+// away is the page of a gateway that can't be reached for a while: what leads to it is cut.
+async function away() {
+  const sockets = new Set();
+  let cut = false;
+  const way = createServer((client) => {
+    if (cut) return client.destroy();
+    const gateway = connect(new URL(admin).port, new URL(admin).hostname);
+    for (const [from, to] of [[client, gateway], [gateway, client]]) {
+      sockets.add(from);
+      from.on("error", () => {}).on("close", () => to.destroy()).pipe(to);
+    }
+  });
+  await new Promise((listening) => way.listen(0, "127.0.0.1", listening));
+  const { context, page, look, expect } = await open("away", `http://127.0.0.1:${way.address().port}`, 390, "light", /net::ERR_/);
+  await live(page);
+  await page.locator("#streams tr").first().waitFor();
+  cut = true;
+  for (const s of sockets) s.destroy();
+  await page.getByRole("status").filter({ hasText: /^Not connected; trying again. This is as of \d/ }).waitFor();
+  expect(await page.locator("#chart svg").first().getAttribute("aria-label") === "Not connected.", "the chart says nothing of it");
+  const ages = page.locator("#streams tr:last-child td.n"), before = await ages.first().textContent();
+  await page.evaluate(() => window.scrollTo(0, 1200));
+  expect(await page.locator("#connection").evaluate((e) => e.getBoundingClientRect().top >= 0), "that the connection is lost goes out of sight");
+  await look("lost", false);
+  expect(await ages.first().textContent() === before, "ages go on without the gateway");
+  cut = false;
+  await live(page);
+  await context.close();
+  way.close();
+}
+
+// rows has a table of the page changed, which moves no row that need not be.
+async function rows() {
+  const { context, page, expect } = await open("rows", admin, 1280, "light");
+  const moved = await page.evaluate(async () => {
+    const { el, fill } = await import("./dom.js");
+    const body = el("tbody");
+    document.body.append(el("table", {}, body));
+    const show = (names) => fill(body, [...names], (n) => n, (n) => el("tr", {}, el("td", {}, el("button", {}, n))));
+    show("abcdefgh");
+    const at = (n) => body.querySelector(`[data-key=${n}] button`);
+    const seen = new MutationObserver(() => {});
+    seen.observe(body, { childList: true });
+    const steps = [];
+    for (const [focus, names] of [["d", "acdefgh"], ["d", "xacdefgh"], ["h", "hxacdefg"], ["h", "xacdefgh"], ["h", "xacdefg"]]) {
+      at(focus).focus();
+      const lost = show(names);
+      steps.push([body.textContent, seen.takeRecords().length, lost, document.activeElement === at(focus)].join(" "));
+    }
+    return steps.join("\n");
+  });
+  const want = ["acdefgh 1 false true", "xacdefgh 1 false true", "hxacdefg 2 false true", "xacdefgh 2 false true", "xacdefg 1 true false"].join("\n");
+  expect(moved === want, `rows: ${moved}`);
+  await context.close();
+}
+
+// line has the first line say what a gateway of some days says, good and bad.
+async function line() {
+  const { context, page, expect } = await open("line", admin, 1280, "light");
+  await live(page);
+  const said = await page.evaluate(async () => {
+    const { showFirstLine } = await import("./firstline.js");
+    const span = (seconds, window_seconds) => ({ since: new Date(Date.now() - seconds * 1000).toISOString(), window_seconds });
+    const say = (lost, day, balance, log, usd) => {
+      showFirstLine({
+        orphaned: 1, figures: { at_risk: { usd, output_tokens: 7 } },
+        first_line: { lately: { ...span(360, 300), for_nothing_usd: lost }, day: { ...span(86_430, 86_400), ...day }, balance, log: { ...span(3630, 3600), ...log } },
+      });
+      return [...document.querySelectorAll("#first-line > div")].map((d) => [d.className, ...[...d.querySelectorAll("dd")].map((e) => e.textContent)].join(" | "));
+    };
+    return [
+      ...say("0", { net_usd: "0.5", breaks: 0, resumed: 0, missed: 0, unpriced_attempts: 0 }, { imbalance_tokens: 0 }, { full: 0.1, hours_left: 8760 }, "0"),
+      ...say("0.12", { net_usd: "-0.00001", breaks: 10, resumed: 9, missed: 1, unpriced_attempts: 0 }, { imbalance_tokens: 0, unexplained_usd: "0.001" }, { full: 0.71, hours_left: 9 }, "1.5"),
+      ...say("1.2", { net_usd: "0", breaks: 10, resumed: 4, missed: 0, unpriced_attempts: 2 }, { imbalance_tokens: 1, unexplained_usd: "1" }, { full: 0.1, hours_left: 1.5 }, "10"),
+    ];
+  });
+  const want = [
+    "good | $0.00 | $0.00 wasted and lost, last 6 min", "good | $0.00 | nothing at risk; 1 orphaned stream", "good | no breaks | 0 of 0 breaks to the end; 0 missed, last 24 h",
+    "good | $0.5000 | avoided (an estimate) less caused, last 24 h", "good | 0 | imbalance 0 tokens; unpriced 0 attempts, last 24 h; nothing unexplained", "good | 10.0 % | not filling, last 60.5 min",
+    "warn | $1.20 | Worth a look: $0.1200 wasted and lost, last 6 min", "warn | $1.5000 | Worth a look: 7 tokens nobody is connected to; 1 orphaned stream", "warn | 90.0 % | Worth a look: 9 of 10 breaks to the end; 1 missed, last 24 h",
+    "bad | >−$0.0001 | Act on it: avoided (an estimate) less caused, last 24 h", "good | 0 | imbalance 0 tokens; unpriced 0 attempts, last 24 h; unexplained $0.0010", "warn | 71.0 % | Worth a look: 9.0 h left; pace: last 60.5 min",
+    "bad | $12.00 | Act on it: $1.2000 wasted and lost, last 6 min", "bad | $10.0000 | Act on it: 7 tokens nobody is connected to; 1 orphaned stream", "bad | 40.0 % | Act on it: 4 of 10 breaks to the end; 0 missed, last 24 h",
+    "good | $0.00 | avoided (an estimate) less caused, last 24 h", "bad | 1 token off, 2 unpriced, $1.0000 unexplained | Act on it: imbalance 1 token; unpriced 2 attempts, last 24 h; unexplained $1.0000", "bad | 10.0 % | Act on it: 1.5 h left; pace: last 60.5 min",
+  ];
+  const rounded = said.map((s) => s.replace(/^(\w+ \| \$)(\d+\.\d{4})( \| (?:Act on it|Worth a look): \$)/, (_, a, n, b) => a + Number(n).toFixed(2) + b)); // the clock goes on
+  want.forEach((w, i) => expect(rounded[i] === w, `the first line says "${rounded[i]}", want "${w}"`));
   await context.close();
 }
 
@@ -143,7 +251,7 @@ const attempt = (what, does) => does().catch((e) => wrong.push(`${what}: ${e}`))
 for (const width of [1280, 390]) {
   for (const scheme of ["light", "dark"]) await attempt(`${scheme}-${width}`, () => walk(width, scheme));
 }
-await attempt("guarded", guard);
+for (const [what, does] of Object.entries({ guarded: guard, rate, away, rows, line })) await attempt(what, does);
 await browser.close();
 for (const w of wrong) console.log(w);
 process.exit(wrong.length > 0 ? 1 : 0);

@@ -1,15 +1,16 @@
 // Incidents, and the audit of one or of a day.
 import { guarded, linkButton } from "./dialogs.js";
-import { byId, el, fill, setText, short, stamp, tags } from "./dom.js";
+import { byId, el, fill, none, setText, short, stamp, tags } from "./dom.js";
 import { getJSON, getText } from "./gateway.js";
 import { openStory } from "./story.js";
 
 const kinds = { client_deploy: "a client's deploy", provider_failure: "a failure of the provider", gateway_restart: "a restart of the gateway", network: "the network" };
 
 function row(i) {
-  const name = el("th", { scope: "row" }, linkButton(`${i.id}: ${i.name || "unnamed"}`, "Open its audit", () => openIncident(i)), el("span", { class: "under" }, i.found ? "found" : "declared", " ", ...tags(i.labels)));
-  return el("tr", {}, name, el("td", {}, el("span")), el("td", {}, stamp(i.start)), el("td", { class: "wide" }), el("td", { class: "wide" }, `${kinds[i.kind] ?? i.kind ?? ""}${i.provider ? ` ${i.provider}` : ""}`),
-    el("td", { class: "act" }, el("button", { type: "button", "aria-label": `Audit of incident ${i.id}`, click: () => openIncident(i) }, "Audit")));
+  const cell = (...text) => el("td", { role: "cell" }, ...text);
+  const name = el("th", { scope: "row", role: "rowheader" }, linkButton(`${i.id}: ${i.name || "unnamed"}`, "Open its audit", () => openIncident(i)), el("span", { class: "under" }, i.found ? "found" : "declared", " ", ...tags(i.labels)));
+  return el("tr", { role: "row" }, name, cell(el("span")), cell(stamp(i.start)), cell(), cell(`${kinds[i.kind] ?? i.kind ?? ""}${i.provider ? ` ${i.provider}` : ""}`),
+    el("td", { class: "act", role: "cell" }, el("button", { type: "button", "aria-label": `Audit of incident ${i.id}`, click: () => openIncident(i) }, "Audit")));
 }
 
 function update(tr, i) {
@@ -23,7 +24,7 @@ export async function loadIncidents() {
   const { incidents } = await getJSON("/api/v1/incidents");
   incidents.sort((a, b) => b.id - a.id);
   fill(byId("incidents"), incidents.slice(0, 100), (i) => String(i.id), row, update);
-  byId("incidents-none").hidden = incidents.length > 0;
+  none("incidents", incidents.length === 0);
 }
 
 // show opens the audit that a query asks for. The report is a page of its own with its own

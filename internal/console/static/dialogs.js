@@ -48,8 +48,8 @@ export async function guarded(act) {
   }
 }
 
-export async function confirmCancel(text) {
-  byId("confirm-text").textContent = text;
+export async function confirmCancel(id, model, provider) {
+  byId("confirm-text").replaceChildren(`${id}: `, el("bdi", {}, model || "unknown model"), ` at ${provider}`);
   return (await ask(byId("confirm"))) === "yes";
 }
 

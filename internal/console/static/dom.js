@@ -24,30 +24,58 @@ export function setText(node, text) {
 }
 
 // fill makes a table's body have a row for each item, in this order. Rows that are there
-// already stay the same elements, so that the focus stays where it is. make returns
-// the row; update, if given, brings one up to date.
+// already stay the same elements, and where they are if they can, so that the focus stays
+// too. make returns the row; update, if given, brings one up to date. It reports
+// whether the row that had the focus has gone.
 export function fill(body, items, key, make, update = () => {}) {
   const rows = new Map([...body.rows].map((row) => [row.dataset.key, row]));
-  const focus = document.activeElement;
+  const focus = document.activeElement, wanted = new Set(items.map(key));
+  let lost = false;
+  for (const [name, row] of rows) {
+    if (wanted.has(name)) continue;
+    lost ||= row.contains(focus);
+    row.remove();
+  }
   let next = body.firstElementChild;
   for (const item of items) {
     let row = rows.get(key(item));
-    rows.delete(key(item));
     if (!row) {
       row = make(item);
       row.dataset.key = key(item);
     }
     update(row, item);
+    if (next !== null && row === next.nextElementSibling) { // that one comes later
+      next.remove();
+      next = row;
+    }
     if (row === next) next = next.nextElementSibling;
     else body.insertBefore(row, next);
   }
-  let lost = false;
-  for (const row of rows.values()) {
-    lost ||= row.contains(focus);
-    row.remove();
-  }
   if (!lost && focus !== document.activeElement && document.contains(focus)) focus.focus(); // its row was moved
   return lost;
+}
+
+// cards shows figures: each has a name, a value, what it is of, and maybe a class, a word
+// that says what the class's colour does, and the exact value.
+export function cards(list, all) {
+  if (list.children.length !== all.length) {
+    list.replaceChildren(...all.map(({ name }) => el("div", {}, el("dt", {}, name), el("dd", { class: "value" }), el("dd", { class: "more" }, el("b"), el("span")))));
+  }
+  all.forEach(({ value, more, kind = "", word = "", exact }, i) => {
+    const [, dd, under] = list.children[i].children;
+    if (list.children[i].className !== kind) list.children[i].className = kind;
+    setText(dd, value);
+    setText(under.firstChild, word);
+    setText(under.lastChild, more);
+    if (exact !== undefined) dd.title = `$${exact}`;
+  });
+}
+
+// none says of a table that it is empty, in its place.
+export function none(id, empty) {
+  const p = byId(`${id}-none`);
+  p.hidden = !empty;
+  p.previousElementSibling.hidden = empty;
 }
 
 const grouped = new Intl.NumberFormat("en-US");
@@ -61,6 +89,7 @@ export function money(text) {
   const n = Number(text);
   const digits = n !== 0 && Math.abs(n) < 100 ? 4 : 2;
   const sign = n < 0 ? "−" : "";
+  if (n !== 0 && Math.abs(n) < 0.00005) return n < 0 ? ">−$0.0001" : "<$0.0001";
   return `${sign}$${Math.abs(n).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
 }
 
@@ -85,6 +114,6 @@ export function stamp(at) {
 }
 
 // short is the end of a stream's id: its beginning is the time, alike for neighbours.
-export const short = (id) => `…${id.slice(-12)}`;
+export const short = (id) => `…\u2060${id.slice(-12)}`; // breaks no line
 
 export const tags = (all = {}) => Object.keys(all).sort().map((name) => el("span", { class: "tag" }, `${name}=${all[name]}`));

@@ -7,6 +7,10 @@ export const token = {
   set: (value) => (value === "" ? sessionStorage.removeItem(tokenKey) : sessionStorage.setItem(tokenKey, value)),
 };
 
+let ahead = 0; // of the reader's clock before the gateway's, in ms
+export const setClock = (at) => (ahead = Date.now() - new Date(at));
+export const now = () => Date.now() - ahead; // the gateway's
+
 // Refused is an answer of the gateway that isn't what was asked for.
 export class Refused extends Error {
   constructor(status, message) {

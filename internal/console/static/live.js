@@ -1,9 +1,11 @@
 // What changes by itself: figures, live streams, breaks and resumes.
 import { announce, linkButton } from "./dialogs.js";
-import { byId, clock, count, duration, el, fill, money, plural, setText, short, tags } from "./dom.js";
+import { byId, cards, clock, count, duration, el, fill, money, none, plural, setText, short, stamp, tags } from "./dom.js";
+import { showFirstLine } from "./firstline.js";
+import { now } from "./gateway.js";
 import { cancel, leftBecause, openStory, stoppedBecause } from "./story.js";
 
-// Each figure: its name, its class, and what it says of an overview.
+// Each figure: its name, its class, and what it says.
 const amount = (of) => (f) => [money(f[of].usd), `${count(f[of].output_tokens)} output tokens`, f[of].usd];
 const figures = [
   ["Paid", "", (f) => [money(f.paid_usd), "delivered + unusable + never received", f.paid_usd]],
@@ -13,24 +15,20 @@ const figures = [
   ["Avoided by resumes", "", (f) => [money(f.avoided.usd), `estimate; ${count(f.avoided.output_tokens)} tokens`, f.avoided.usd]],
   ["Caused by the gateway", "", (f) => [money(f.caused_by_gateway.usd), `part of the losses; ${count(f.caused_by_gateway.output_tokens)} tokens`, f.caused_by_gateway.usd]],
   ["Net", "", (f) => [money(f.net_usd), "avoided less caused", f.net_usd]],
-  ["At risk", "risk", (f) => [money(f.at_risk.usd), `${count(f.at_risk.output_tokens)} tokens nobody is connected to`, f.at_risk.usd]],
 ];
 
 export function showOverview(o) {
-  const cards = o.figures ? figures.map(([name, kind, read]) => [name, kind, ...read(o.figures)]) : [];
-  cards.push(["Live streams", "", count(o.live), o.draining ? "the gateway drains" : "the provider still answers"], ["Orphaned streams", "", count(o.orphaned), "live, nobody is connected"]);
-  const list = byId("figures");
-  if (list.children.length !== cards.length) {
-    list.replaceChildren(...cards.map(([name, kind]) => el("div", { class: kind }, el("dt", {}, name), el("dd", { class: "value" }), el("dd", { class: "more" }))));
+  byId("all").hidden = false;
+  byId("money").hidden = byId("found").hidden = !o.figures; // no books are kept
+  none("happened", happenings.length === 0);
+  showFirstLine(o);
+  if (o.figures) {
+    cards(byId("figures"), figures.map(([name, kind, read]) => {
+      const [value, more, exact] = read(o.figures);
+      return { name, kind, value, more, exact };
+    }));
+    share(o.figures);
   }
-  cards.forEach(([, , value, more, exact], i) => {
-    const [, dd, under] = list.children[i].children;
-    setText(dd, value);
-    setText(under, more);
-    if (exact !== undefined) dd.title = `$${exact}`;
-  });
-  byId("money-note").hidden = !o.figures;
-  if (o.figures) share(o.figures);
   showStreams(o);
 }
 
@@ -50,14 +48,14 @@ function share(f) {
   byId("share").replaceChildren(el("div", { class: "share" }, el("svg", { viewBox: "0 0 1000 10", preserveAspectRatio: "none", "aria-hidden": "true" }, ...rects)), el("ul", { class: "legend", "aria-label": "Shares of what was paid" }, ...legend));
 }
 
-let ahead = 0; // of the reader's clock before the gateway's, in ms
-export const setClock = (now) => (ahead = Date.now() - new Date(now));
+// named is the cell of a stream's name, which opens its story.
+const named = (s, id) => el("th", { scope: "row", role: "rowheader" }, linkButton(s.model || "unknown model", `Open the story of ${id}`, () => openStory(id)),
+  el("span", { class: "under" }, `${s.provider} ${short(id)}`), ...tags(s.tags));
 
 function streamRow(s) {
-  const name = el("th", { scope: "row" }, linkButton(s.model || "unknown model", `Open the story of ${s.id}`, () => openStory(s.id)), el("span", { class: "under" }, `${s.provider} ${short(s.id)}`), ...tags(s.tags));
-  const cell = (kind = "n") => el("td", { class: kind });
-  return el("tr", { class: "new", "data-accepted": s.accepted }, name, el("td", {}, el("span")), cell(), cell(), cell(), cell("n wide"),
-    el("td", { class: "act wide" }, el("button", { type: "button", class: "danger", "aria-label": `Cancel stream ${short(s.id)} of ${s.model}`, click: () => cancel(s.id, `${s.model} at ${s.provider}`) }, "Cancel…")));
+  const cell = () => el("td", { class: "n", role: "cell" });
+  return el("tr", { class: "new", role: "row", "data-accepted": s.accepted }, named(s, s.id), el("td", { role: "cell" }, el("span")), cell(), cell(), cell(), cell(),
+    el("td", { class: "act", role: "cell" }, el("button", { type: "button", class: "danger", "aria-label": `Cancel stream ${short(s.id)} of ${s.model}`, click: () => cancel(s.id, s) }, "Cancel…")));
 }
 
 function updateStream(row, s) {
@@ -71,7 +69,7 @@ function updateStream(row, s) {
 
 function showStreams(o) {
   if (fill(byId("streams"), o.streams, (s) => s.id, streamRow, updateStream) && !document.querySelector("dialog[open]")) byId("streams-title").focus();
-  byId("streams-none").hidden = o.live > 0;
+  none("streams", o.streams.length === 0);
   const more = byId("streams-more");
   more.hidden = o.live <= o.streams.length;
   setText(more, `${count(o.live - o.streams.length)} more are not shown.`);
@@ -79,7 +77,7 @@ function showStreams(o) {
 }
 
 export function showAges() {
-  for (const row of byId("streams").rows) setText(row.cells[2], duration((Date.now() - ahead - new Date(row.dataset.accepted)) / 1000));
+  for (const row of byId("streams").rows) setText(row.cells[2], duration((now() - new Date(row.dataset.accepted)) / 1000));
 }
 
 const vias = { id: "by id", key: "by key", retry: "as a retry", auto: "as an equal call", admin: "by the operator" };
@@ -89,9 +87,8 @@ let happenings = [];
 function happenedRow(h) {
   const what = h.what === "end" ? h.state : h.what;
   const why = h.what === "resume" ? `${vias[h.via] ?? h.via}${h.gap_seconds ? `, after ${duration(h.gap_seconds)}` : ""}` : (h.what === "break" ? leftBecause : stoppedBecause)[h.cause] ?? h.cause ?? "";
-  return el("tr", { class: "new" }, el("td", { class: "t" }, el("time", { datetime: h.at }, clock(h.at))), el("td", {}, el("span", { class: `state ${what}` }, what)),
-    el("th", { scope: "row" }, linkButton(h.model || "unknown model", `Open the story of ${h.stream}`, () => openStory(h.stream)), el("span", { class: "under" }, `${h.provider} ${short(h.stream)}`), ...tags(h.tags)),
-    el("td", {}, why));
+  return el("tr", { class: "new", role: "row" }, el("td", { class: "t", role: "cell" }, el("time", { datetime: h.at, title: stamp(h.at) }, clock(h.at))),
+    el("td", { role: "cell" }, el("span", { class: `state ${what}` }, what)), named(h, h.stream), el("td", { role: "cell" }, why));
 }
 
 const unsaid = { break: 0, resume: 0 };
@@ -103,7 +100,7 @@ export function showHappened(list, fresh) {
   const news = list.filter((h) => h.what !== "end" || h.state !== "completed");
   happenings = [...news.toReversed(), ...happenings].slice(0, kept);
   fill(byId("happened"), happenings, (h) => `${h.seq} ${h.at}`, happenedRow);
-  byId("happened-none").hidden = happenings.length > 0;
+  none("happened", happenings.length === 0);
   if (!fresh) return;
   for (const h of news) if (h.what in unsaid) unsaid[h.what]++;
   saying ??= setTimeout(() => {

@@ -2,22 +2,33 @@
 import { loadIncidents } from "./audit.js";
 import { Chart } from "./chart.js";
 import { askToken, guarded, problem } from "./dialogs.js";
-import { byId, setText } from "./dom.js";
-import { token, watch } from "./gateway.js";
-import { setClock, showAges, showHappened, showOverview } from "./live.js";
-import { happenedTo } from "./story.js";
+import { byId, clock, setText } from "./dom.js";
+import { showFirstLine } from "./firstline.js";
+import { now, setClock, token, watch } from "./gateway.js";
+import { showAges, showHappened, showOverview } from "./live.js";
+import { goesOn, happenedTo } from "./story.js";
 
 const chart = new Chart(byId("chart"));
-let latest = null; // overview
+let latest = null; // overview, while connected
 let seen = 0; // the last happening
 let began = ""; // when the process did that counts them
 let opened = 0; // when the connection was
 let entry = -1; // of the books, when the incidents were read
-let reading = false;
+let reading = false, unread = false;
+let asOf = ""; // when the connection was lost
 
 function connection(text, state) {
   setText(byId("connection"), text);
   byId("connection").className = `connection ${state}`;
+  document.querySelector("body > header").className = state; // stays in sight while it is lost
+}
+
+// lost says that the page stands still, and since when.
+function lost(text) {
+  if (latest) asOf = clock(now());
+  latest = null;
+  chart.gap();
+  connection(asOf === "" ? text : `${text} This is as of ${asOf}.`, "lost");
 }
 
 const on = {
@@ -26,12 +37,14 @@ const on = {
     if (h.started !== began) seen = 0;
     began = h.started;
     opened = performance.now();
-    connection("Live", "live");
     problem();
   },
   overview(o) {
     latest = o;
+    connection(o.draining ? "Live; the gateway drains" : "Live", "live");
     showOverview(o);
+    chart.add(o.live, o.orphaned);
+    goesOn();
   },
   happened(list) {
     const news = list.filter((h) => h.seq > seen);
@@ -43,13 +56,16 @@ const on = {
 
 // incidents are read again when something was posted since.
 async function incidents() {
-  const now = latest?.ledger_entry ?? 0;
-  if (reading || latest === null || latest.figures === undefined || now === entry) return;
+  const last = latest?.ledger_entry;
+  if (reading || !latest?.figures || last === entry) return;
   reading = true;
   try {
     await loadIncidents();
-    entry = now;
+    entry = last;
+    if (unread) problem();
+    unread = false;
   } catch (e) {
+    unread = true;
     problem(`The incidents could not be read: ${e.message}`);
   } finally {
     reading = false;
@@ -65,15 +81,14 @@ async function run() {
         wait = 1000;
         on[name]?.(data);
       }));
-      connection("The gateway has ended the connection; trying again", "lost");
+      lost("The gateway has ended the connection; trying again.");
     } catch (e) {
-      latest = null;
       if (e.status === 401) {
-        connection("Not connected: the gateway asks for its token", "lost");
+        lost("Not connected: the gateway asks for its token.");
         await new Promise((resolve) => (retry = resolve));
         continue;
       }
-      connection("Not connected; trying again", "lost");
+      lost("Not connected; trying again.");
       if (e.status) problem(e.message);
     }
     await pause(wait);
@@ -86,8 +101,10 @@ byId("give-token").addEventListener("click", async () => {
 });
 
 setInterval(() => {
+  chart.draw();
+  if (latest === null) return;
   showAges();
-  if (latest) chart.add(latest.live, latest.orphaned);
+  showFirstLine(latest);
 }, 1000);
 setInterval(incidents, 3000);
 setTimeout(incidents, 500);

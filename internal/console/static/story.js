@@ -5,6 +5,8 @@ import { getJSON, post, Refused } from "./gateway.js";
 
 const dialog = byId("story");
 let shown = ""; // the id
+let latest = null; // what was told last of it
+let asked = 0; // when, to ask no more often than it pays
 
 const via = {
   first: "the call", id: "by the stream's id", key: "by its Idempotency-Key", retry: "as a retry of the SDK", auto: "as an equal call", admin: "the operator",
@@ -25,6 +27,7 @@ function told(c) {
     case "broke": return [`broke off: ${leftBecause[c.cause] ?? c.cause ?? ""}${c.event ? `, at event ${count(c.event)}` : ""}`, "bad"];
     case "cancelled": return [`cancelled${c.cause ? `: ${stoppedBecause[c.cause] ?? c.cause}` : ""}`, "bad"];
     case "gateway_killed": return ["the gateway was killed", "bad"];
+    case "gateway_stopped": return ["the gateway stopped", "bad"];
     case "ended": return [`the answer ended${c.state ? `: ${c.state}` : ""}${c.cause ? `, ${stoppedBecause[c.cause] ?? c.cause}` : ""}`, c.state === "completed" ? "good" : c.state ? "bad" : ""];
   }
   return [c.what, ""];
@@ -47,12 +50,13 @@ function inBooks(books) {
 }
 
 function draw(s) {
+  latest = s;
   byId("story-title").textContent = `Stream ${s.id}`;
   byId("story-cancel").hidden = s.state !== "streaming";
-  const facts = [["State", s.kept ? s.state : "in the books only: its answer is no longer kept"], ["Model", `${s.model} at ${s.provider}`], ["Accepted", stamp(s.accepted)]];
+  const facts = [["State", s.kept ? s.state : "in the books only: its answer is no longer kept"], ["Model", el("bdi", {}, s.model || "unknown model"), ` at ${s.provider}`], ["Accepted", stamp(s.accepted)]];
   if (s.ended) facts.push(["Ended", `${stamp(s.ended)}, after ${duration((new Date(s.ended) - new Date(s.accepted)) / 1000)}`]);
   if (s.events) facts.push(["Stored", plural(s.events, "event")]);
-  const list = el("dl", { class: "facts" }, ...facts.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
+  const list = el("dl", { class: "facts" }, ...facts.flatMap(([name, ...text]) => [el("dt", {}, name), el("dd", {}, ...text)]));
   const own = tags(s.tags);
   if (own.length > 0) list.append(el("dt", {}, "Tags"), el("dd", {}, ...own));
   byId("story-body").replaceChildren(list, el("h3", {}, "What happened"), el("ol", { class: "told" }, ...s.story.map((c) => {
@@ -62,12 +66,14 @@ function draw(s) {
 }
 
 async function load(id) {
+  asked = performance.now();
   const s = await guarded(() => getJSON(`/api/v1/streams/${encodeURIComponent(id)}/story`));
   if (id === shown) draw(s);
 }
 
 export async function openStory(id) {
   shown = id;
+  latest = null;
   byId("story-title").textContent = `Stream ${id}`;
   byId("story-cancel").hidden = true;
   byId("story-body").replaceChildren(el("p", {}, "Loading…"));
@@ -84,9 +90,14 @@ export function happenedTo(id) {
   if (dialog.open && id === shown) load(id).catch(() => {}); // it stands as it was
 }
 
+// goesOn brings the open story up to date while its stream is answered.
+export function goesOn() {
+  if (latest?.state === "streaming" && performance.now() - asked > 2000) happenedTo(latest.id);
+}
+
 // cancel asks, and then stops a stream.
-export async function cancel(id, description) {
-  if (!(await confirmCancel(`${id}: ${description}`))) return;
+export async function cancel(id, { model, provider }) {
+  if (!(await confirmCancel(id, model, provider))) return;
   try {
     const s = await guarded(() => post(`/api/v1/streams/${encodeURIComponent(id)}/cancel`));
     announce(`The stream is ${s.state}.`);
@@ -99,4 +110,4 @@ export async function cancel(id, description) {
   }
 }
 
-byId("story-cancel").addEventListener("click", () => cancel(shown, "it is still being answered"));
+byId("story-cancel").addEventListener("click", () => cancel(shown, latest));
