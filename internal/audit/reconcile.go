@@ -241,7 +241,7 @@ func (r *reconciling) post(ctx context.Context) error {
 		}
 		u, err := ledger.Beyond(r.beyond[at])
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %s of %s: %w", ErrInvalid, at.model, at.day, err)
 		}
 		u.Provider, u.Model, u.Tier, u.Day = r.bill.Provider, at.model, at.tier, at.day
 		if _, err := r.books.PostUnexplained(u); err != nil {
