@@ -87,7 +87,7 @@ func (c *cutting) cut() (bool, error) {
 // are of.
 func (c *cutting) overtaken() (is bool, err error) {
 	s := scan{prefix: []byte{prefixEntry}, from: entryKey(c.read + 1), values: true}
-	return is, c.l.db.View(func(txn *badger.Txn) error {
+	err = c.l.db.View(func(txn *badger.Txn) error {
 		err := eachIn(txn, s, func(_, value []byte) error {
 			_, body, _ := cutEntry(value)
 			e, err := decodeEntry(body)
@@ -116,6 +116,7 @@ func (c *cutting) overtaken() (is bool, err error) {
 		}
 		return err
 	})
+	return is, err
 }
 
 // cutting is one run of Summarise.
