@@ -43,6 +43,8 @@ func TestBills(t *testing.T) {
 	compared(ledger.Unexplained{Provider: "groq", Day: "2026-11-24"})
 	expect(report.StateReconciled, "1.0000", "0", 0)
 
+	compared(ledger.Unexplained{Provider: "openai", Day: "2026-11-24", Parts: map[string]pricing.Picodollars{"price": 1, "bypassed": -1}})
+	expect(report.StateUnexplained, "1.0000", "0", 0) // what evens out doesn't agree
 	compared(ledger.Unexplained{Provider: "openai", Day: "2026-11-24", Amount: 5, Parts: map[string]pricing.Picodollars{"price": 6, "lag": -1}})
 	compared(ledger.Unexplained{Provider: "groq", Day: "2026-11-24", Amount: 2}) // before parts were kept
 	b := expect(report.StateUnexplained, "1.0000", "0.000000000007", 0)
