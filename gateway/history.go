@@ -131,7 +131,7 @@ type dayJSON struct {
 	Unpriced int64       `json:"unpriced_attempts"`
 }
 
-// balanceJSON is what must be 0. Unexplained is there once something was.
+// balanceJSON is what must be 0. Unexplained is there once a bill was compared.
 type balanceJSON struct {
 	Imbalance   int64        `json:"imbalance_tokens"`
 	Unexplained *pricing.Sum `json:"unexplained_usd,omitempty"`

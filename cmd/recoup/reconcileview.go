@@ -83,7 +83,7 @@ func verdict(r *bucket.Result, post bool) string {
 		return fmt.Sprintf("%s %d adjustments were posted.", state, r.Posted)
 	case r.State == bucket.Reconciled && r.Standing.Sign() == 0:
 		return state + " To have that in the books, for audits: --post."
-	case r.Standing == r.Adjustment:
+	case r.Standing == r.Adjustment && r.Standing.Sign() != 0: // nothing may also be what was never compared
 		return state + " The books have that as unexplained already."
 	}
 	return fmt.Sprintf("%s Nothing was posted: --post does. The books have $%s as unexplained.", state, r.Standing)

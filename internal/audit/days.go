@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/recoup-gateway/recoup/internal/audit/vendor"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 )
 
@@ -38,8 +39,9 @@ func (r *reconciling) partial(ctx context.Context) error {
 	return nil
 }
 
+// placeOf is where a bill by days has it too.
 func (r *reconciling) placeOf(row ledger.Row) place {
-	return place{row.Model, row.ServiceTier, r.day(row.At)}
+	return place{row.Model, vendor.Tier(row.ServiceTier), r.day(row.At)}
 }
 
 // days are the first and the last of a complete bill.

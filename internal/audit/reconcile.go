@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -152,17 +153,27 @@ func (r *reconciling) extra(what string, l *Line) error {
 // absent are the attempts that a complete bill doesn't have. What was estimated
 // has cost nothing.
 func (r *reconciling) absent(ctx context.Context) error {
-	var rows []ledger.Row
+	var ids []ledger.AttemptID // a year's attempts with all that is known of them fill the memory
 	err := r.books.Between(ctx, r.bill.From, r.bill.To, func(row ledger.Row) error {
 		if row.Provider == r.bill.Provider && !r.matched[row.ID()] {
-			rows = append(rows, row)
+			ids = append(ids, row.ID())
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, row := range rows {
+	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		row, err := r.books.Get(id.Stream, id.Number)
+		if errors.Is(err, ledger.ErrNotFound) { // its month was closed meanwhile
+			err = fmt.Errorf("%w: attempt %s", ledger.ErrSummarised, id)
+		}
+		if err != nil {
+			return err
+		}
 		booked := tokensOf(row.Current.Bill)
 		r.compared(r.placeOf(row))
 		if estimated(row) {
@@ -241,7 +252,7 @@ func (r *reconciling) post(ctx context.Context) error {
 		}
 		u, err := ledger.Beyond(r.beyond[at])
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %s of %s: %w", ErrInvalid, at.model, at.day, err)
 		}
 		u.Provider, u.Model, u.Tier, u.Day = r.bill.Provider, at.model, at.tier, at.day
 		if _, err := r.books.PostUnexplained(u); err != nil {

@@ -246,6 +246,7 @@ func TestBillsThatAreRefused(t *testing.T) {
 		"all hidden":      func(b *audit.Bill) { b.Lines[0].Hidden = token.Known(1501) },
 		"no name":         func(b *audit.Bill) { b.Lines[0].RequestID, b.Lines[0].Started = "", time.Time{} },
 		"no money":        func(b *audit.Bill) { b.Lines[0].USD = "a lot" },
+		"too much money":  func(b *audit.Bill) { b.Lines[0].USD = "5000000" },
 	} {
 		b := whole(line("req_1", 2000, 1500, noon))
 		spoil(&b)

@@ -50,7 +50,7 @@ func (o *op) add(e *entry, deltas []delta) error {
 }
 
 // queue is the line in front of the writer. It is no longer than there are
-// callers, since each waits for its operation.
+// callers, since each waits for its operation, or for summariesAtOnce of them.
 type queue struct {
 	mu     sync.Mutex
 	filled sync.Cond

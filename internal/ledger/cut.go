@@ -87,7 +87,7 @@ func (c *cutting) cut() (bool, error) {
 // are of.
 func (c *cutting) overtaken() (is bool, err error) {
 	s := scan{prefix: []byte{prefixEntry}, from: entryKey(c.read + 1), values: true}
-	return is, c.l.db.View(func(txn *badger.Txn) error {
+	err = c.l.db.View(func(txn *badger.Txn) error {
 		err := eachIn(txn, s, func(_, value []byte) error {
 			_, body, _ := cutEntry(value)
 			e, err := decodeEntry(body)
@@ -116,6 +116,7 @@ func (c *cutting) overtaken() (is bool, err error) {
 		}
 		return err
 	})
+	return is, err
 }
 
 // cutting is one run of Summarise.
@@ -299,7 +300,10 @@ func (c *cutting) sum(txn *badger.Txn, e *entry) error {
 	return nil
 }
 
-const summaryRows = 200 // in an entry; also tallies
+const (
+	summaryRows     = 200 // in an entry; also tallies
+	summariesAtOnce = 64  // entries that wait for one commit: until all are there, nobody else can post
+)
 
 // post posts the summary, and with its last entry the cut.
 func (c *cutting) post() error {
@@ -318,16 +322,18 @@ func (c *cutting) post() error {
 		bodies = append(bodies, summaryBody{Incidents: []incidentBody{c.incidents[n]}})
 	}
 	of := make([]uint64, 0, len(bodies))
-	for _, body := range bodies {
-		e := &entry{Kind: kindSummary, Posted: time.Now().UnixMilli(), Summary: &body}
-		o := &op{index: func(seq uint64) []keyValue {
-			of = append(of, seq)
-			return nil
-		}}
-		if err := o.add(e, nil); err != nil {
-			return err
+	for part := range slices.Chunk(bodies, summariesAtOnce) {
+		ops := make([]*op, len(part))
+		for i := range part {
+			ops[i] = &op{index: func(seq uint64) []keyValue {
+				of = append(of, seq)
+				return nil
+			}}
+			if err := ops[i].add(&entry{Kind: kindSummary, Posted: time.Now().UnixMilli(), Summary: &part[i]}, nil); err != nil {
+				return err
+			}
 		}
-		if err := c.l.submit(o); err != nil {
+		if err := c.l.submit(ops...); err != nil {
 			return err
 		}
 	}
@@ -339,13 +345,20 @@ func (c *cutting) post() error {
 	return c.l.submit(o)
 }
 
-// submit has the writer commit an operation.
-func (l *Ledger) submit(o *op) error {
-	o.done = make(chan error, 1)
-	if err := l.queue.submit(o); err != nil {
-		return err
+// submit has the writer commit operations, several at a time.
+func (l *Ledger) submit(ops ...*op) error {
+	for _, o := range ops {
+		o.done = make(chan error, 1)
+		if err := l.queue.submit(o); err != nil {
+			return err
+		}
 	}
-	return <-o.done
+	for _, o := range ops {
+		if err := <-o.done; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkOpen refuses what is of a month that was summarised.

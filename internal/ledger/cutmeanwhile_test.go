@@ -3,7 +3,9 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -119,5 +121,41 @@ func TestPostWhileSummarised(t *testing.T) {
 				t.Errorf("%d attempts are there for ever", n)
 			}
 		})
+	}
+}
+
+// An incident that is changed while its last change is removed is as it was changed.
+func TestIncidentWhileSummarised(t *testing.T) {
+	l := open(t, t.TempDir())
+	var all []Incident
+	for n := range 40 {
+		i, err := l.OpenIncident(Incident{Name: fmt.Sprint("deploy ", n), Start: month(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, i)
+	}
+	year(t, l)
+	var wg sync.WaitGroup
+	began := make(chan struct{})
+	ctx := hooked{t.Context(), sync.OnceFunc(func() { close(began) })}
+	wg.Go(func() {
+		<-began
+		for n := range all {
+			all[n].End = month(2)
+			if posted, err := l.ChangeIncident(all[n]); err != nil || !posted {
+				t.Errorf("incident %d: %v, %v", all[n].Number, posted, err)
+			}
+		}
+	})
+	if _, err := l.Summarise(ctx, month(7)); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	verify(t, l)
+	for _, i := range all {
+		if got, err := l.Incident(i.Number); err != nil || !got.End.Equal(month(2)) {
+			t.Errorf("%+v, %v", got, err)
+		}
 	}
 }

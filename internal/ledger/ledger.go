@@ -51,7 +51,7 @@ type Ledger struct {
 	closing chan struct{}
 
 	summarising  sync.RWMutex  // held to remove what was summarised, and to read all there is
-	posting      sync.RWMutex  // held to post; alone, to cut
+	posting      sync.RWMutex  // held to post; alone, to cut, and to remove
 	cutAt        atomic.Uint64 // the last entry that was summarised
 	closedBefore atomic.Int64  // unix ms: what was accepted before may have been summarised; 0: nothing was
 

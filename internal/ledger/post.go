@@ -366,14 +366,18 @@ func (u *Unexplained) check() (day time.Time, err error) {
 		err = errors.Join(err, label("part", name, true))
 		sum = sum.Add(amount)
 	}
-	switch {
-	case err != nil:
-	case u.Amount > math.MaxInt64/2 || u.Amount < -math.MaxInt64/2:
-		err = invalidf("unexplained: %s dollars", u.Amount)
-	case len(u.Parts) > 0 && sum != pricing.Sum{}.Add(u.Amount):
+	if err == nil && len(u.Parts) > 0 && sum != (pricing.Sum{}).Add(u.Amount) {
 		err = invalidf("unexplained: %s dollars, in parts that come to %s", u.Amount, sum)
 	}
-	return day, err
+	return day, errors.Join(err, u.addable())
+}
+
+// addable says if it can replace any other amount without an overflow.
+func (u *Unexplained) addable() error {
+	if u.Amount > math.MaxInt64/2 || u.Amount < -math.MaxInt64/2 {
+		return invalidf("unexplained: %s dollars", u.Amount)
+	}
+	return nil
 }
 
 func (u *Unexplained) body() *unexplainedBody {

@@ -232,7 +232,7 @@ type Unexplained struct {
 	Posted                time.Time                      // when; the ledger's
 }
 
-// Beyond is an Unexplained of such parts. The error is one of an overflow.
+// Beyond is an Unexplained of such parts. The error is one of an amount that can't be posted.
 func Beyond(parts map[string]pricing.Sum) (u Unexplained, err error) {
 	u.Parts = map[string]pricing.Picodollars{}
 	var all pricing.Sum
@@ -242,7 +242,9 @@ func Beyond(parts map[string]pricing.Sum) (u Unexplained, err error) {
 			return u, err
 		}
 	}
-	u.Amount, err = all.Picodollars()
+	if u.Amount, err = all.Picodollars(); err == nil {
+		err = u.addable()
+	}
 	return u, err
 }
 

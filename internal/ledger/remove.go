@@ -32,15 +32,24 @@ func (l *Ledger) removeCut(ctx context.Context) error {
 		if err := l.interrupted(ctx); err != nil {
 			return err
 		}
-		err := l.db.Update(func(txn *badger.Txn) (err error) {
-			more, err = removeSome(txn)
-			return err
-		})
-		if err != nil {
+		var err error
+		if more, err = l.removeSome(); err != nil {
 			return fmt.Errorf("ledger: remove what was summarised: %w", err)
 		}
 	}
 	return nil
+}
+
+// removeSome removes a part. Nobody else posts meanwhile: an incident that is changed
+// between the look at it and the removal would lose its change.
+func (l *Ledger) removeSome() (more bool, err error) {
+	l.posting.Lock()
+	defer l.posting.Unlock()
+	err = l.db.Update(func(txn *badger.Txn) (err error) {
+		more, err = removeSome(txn)
+		return err
+	})
+	return more, err
 }
 
 // removeSome removes the first of the entries before the cut, and what leads to them.

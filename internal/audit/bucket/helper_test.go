@@ -65,6 +65,7 @@ type call struct {
 	billedOn *time.Time // another day
 	unbilled bool
 	searches int64 // on the web, whose amount is not in the model's line
+	tier     string
 }
 
 func (s *site) post(c call) {
@@ -100,7 +101,7 @@ func (s *site) post(c call) {
 	}
 	p.Attempt = ledger.Attempt{
 		Stream: ledger.ID{15: s.n}, Number: 1, Provider: "openai", Model: c.model, AskedModel: c.model,
-		RequestID: fmt.Sprint("req_", s.n), At: c.at, Ended: c.at.Add(time.Second),
+		RequestID: fmt.Sprint("req_", s.n), ServiceTier: c.tier, At: c.at, Ended: c.at.Add(time.Second),
 	}
 	if posted, err := s.books.Post(p); err != nil || !posted {
 		s.Fatal(posted, err)

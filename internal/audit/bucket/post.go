@@ -21,13 +21,16 @@ func (c *comparing) post(ctx context.Context, really bool) error {
 		return err
 	}
 	// The oldest first: if its month is closed, nothing is posted.
-	for _, k := range slices.SortedFunc(maps.Keys(all), func(a, b key) int {
+	keys := slices.SortedFunc(maps.Keys(all), func(a, b key) int {
 		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.model, b.model), cmp.Compare(a.tier, b.tier))
-	}) {
-		u, err := all[k].unexplained(c.s.Provider, k)
-		if err != nil {
+	})
+	us := make([]ledger.Unexplained, len(keys))
+	for i, k := range keys {
+		if us[i], err = all[k].unexplained(c.s.Provider, k); err != nil {
 			return err
 		}
+	}
+	for i, u := range us {
 		posted, err := c.books.PostUnexplained(u)
 		if errors.Is(err, ledger.ErrSummarised) {
 			err = fmt.Errorf("%w: %s: %w", ErrInvalid, u.Day, err)
@@ -35,7 +38,7 @@ func (c *comparing) post(ctx context.Context, really bool) error {
 		switch {
 		case err != nil:
 			return err
-		case posted && u.Amount != standing[k]:
+		case posted && u.Amount != standing[keys[i]]:
 			c.r.Posted++
 		case posted:
 			c.r.Recorded++

@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -42,6 +43,8 @@ func TestBills(t *testing.T) {
 	compared(ledger.Unexplained{Provider: "groq", Day: "2026-11-24"})
 	expect(report.StateReconciled, "1.0000", "0", 0)
 
+	compared(ledger.Unexplained{Provider: "openai", Day: "2026-11-24", Parts: map[string]pricing.Picodollars{"price": 1, "bypassed": -1}})
+	expect(report.StateUnexplained, "1.0000", "0", 0) // what evens out doesn't agree
 	compared(ledger.Unexplained{Provider: "openai", Day: "2026-11-24", Amount: 5, Parts: map[string]pricing.Picodollars{"price": 6, "lag": -1}})
 	compared(ledger.Unexplained{Provider: "groq", Day: "2026-11-24", Amount: 2}) // before parts were kept
 	b := expect(report.StateUnexplained, "1.0000", "0.000000000007", 0)
@@ -82,6 +85,33 @@ func TestBillOfFinalIncident(t *testing.T) {
 	final := s.report(report.Query{Incident: &i})
 	if final.Bills.State != report.StateReconciled || final.Total.Cost != provisional.Total.Cost || final.Later != nil {
 		t.Errorf("%+v, cost %+v", final.Bills, final.Total.Cost)
+	}
+}
+
+// Reports that older versions stored called it reconciled when a bill had corrected an
+// attempt: which days were compared nobody knew, and once their month is summarised nobody will.
+func TestBillOfSummarisedIncident(t *testing.T) {
+	s := newSite(t)
+	at := time.Date(2026, 10, 23, 12, 0, 0, 0, time.UTC)
+	s.post(one{n: 1, at: at, history: histories.Examples()[5].History})
+	i, err := s.ledger.OpenIncident(ledger.Incident{Name: "deploy", Start: at, End: at.Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.Figures, i.Final = json.RawMessage(`{"reconciliation": {"state": "reconciled", "reconciled": {"count": 1, "usd": "0.0403"}}}`), at.AddDate(0, 0, 1)
+	for _, summarised := range []bool{false, true} {
+		if summarised {
+			if done, err := s.ledger.Summarise(t.Context(), at.AddDate(0, 1, 0)); err != nil || done.Attempts != 1 {
+				t.Fatal(done, err)
+			}
+		}
+		want := report.StateNone // as the books stand
+		if summarised {
+			want = report.StatePartly
+		}
+		if b := s.report(report.Query{Incident: &i}).Bills; b.State != want {
+			t.Errorf("summarised %v: %+v, want %s", summarised, b, want)
+		}
 	}
 }
 

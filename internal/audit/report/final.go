@@ -32,8 +32,11 @@ func (r *Report) final(fresh *Report) {
 	if changed && fresh.Summarised == nil { // else the difference is what has gone
 		r.Later = &fresh.Total
 	}
-	if fresh.Summarised == nil { // a bill comes days later
-		r.Bills = fresh.Bills
+	switch b := &r.Bills; {
+	case fresh.Summarised == nil: // a bill comes days later
+		*b = fresh.Bills
+	case b.State == StateReconciled && b.Latest.IsZero(): // as it was called before it was known what was compared
+		b.State = StatePartly
 	}
 	r.Incident, r.By, r.Groups = fresh.Incident, fresh.By, fresh.Groups
 	if groups := r.stored(); len(groups) > 0 {

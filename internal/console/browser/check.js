@@ -217,7 +217,7 @@ async function line() {
   });
   const want = [
     "good | $0.00 | $0.00 wasted and lost, last 6 min", "good | $0.00 | nothing at risk; 1 orphaned stream", "good | no breaks | 0 of 0 breaks to the end; 0 missed, last 24 h",
-    "good | $0.5000 | avoided (an estimate) less caused, last 24 h", "good | 0 | imbalance 0 tokens; unpriced 0 attempts, last 24 h; nothing unexplained", "good | 10.0 % | not filling, last 60.5 min",
+    "good | $0.5000 | avoided (an estimate) less caused, last 24 h", "good | 0 | imbalance 0 tokens; unpriced 0 attempts, last 24 h; no bill compared", "good | 10.0 % | not filling, last 60.5 min",
     "warn | $1.20 | Worth a look: $0.1200 wasted and lost, last 6 min", "warn | $1.5000 | Worth a look: 7 tokens nobody is connected to; 1 orphaned stream", "warn | 90.0 % | Worth a look: 9 of 10 breaks to the end; 1 missed, last 24 h",
     "bad | >−$0.0001 | Act on it: avoided (an estimate) less caused, last 24 h", "good | 0 | imbalance 0 tokens; unpriced 0 attempts, last 24 h; unexplained $0.0010", "warn | 71.0 % | Worth a look: 9.0 h left; pace: last 60.5 min",
     "bad | $12.00 | Act on it: $1.2000 wasted and lost, last 6 min", "bad | $10.0000 | Act on it: 7 tokens nobody is connected to; 1 orphaned stream", "bad | 40.0 % | Act on it: 4 of 10 breaks to the end; 0 missed, last 24 h",

@@ -46,7 +46,7 @@ function books({ balance, day }) {
   if (balance.imbalance_tokens > 0) off.push(`${plural(balance.imbalance_tokens, "token")} off`);
   if (day.unpriced_attempts > 0) off.push(`${count(day.unpriced_attempts)} unpriced`);
   if (Number(balance.unexplained_usd ?? 0) >= 0.005) off.push(`${money(balance.unexplained_usd)} unexplained`);
-  const bill = balance.unexplained_usd === undefined ? "nothing unexplained" : `unexplained ${money(balance.unexplained_usd)}`;
+  const bill = balance.unexplained_usd === undefined ? "no bill compared" : `unexplained ${money(balance.unexplained_usd)}`;
   return [off.join(", ") || "0", `imbalance ${plural(balance.imbalance_tokens, "token")}; unpriced ${plural(day.unpriced_attempts, "attempt")}, ${over(day)}; ${bill}`, off.length > 0 ? "bad" : "good"];
 }
 
