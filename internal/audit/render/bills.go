@@ -15,6 +15,9 @@ func reconciled(b *report.Bills) string {
 		answer = "yes: the bills of all days were compared, and agree"
 	case report.StatePartly:
 		answer = "in part: " + compared + ", and agrees"
+		if b.Compared.Sign() == 0 { // a bill by requests was not a complete one
+			answer = "in part: of no day the whole bill was compared"
+		}
 	case report.StateUnexplained:
 		answer = "no: " + compared + ", and some is unexplained"
 	default:

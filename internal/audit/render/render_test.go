@@ -192,6 +192,15 @@ func TestUnpricedIsMarked(t *testing.T) {
 	}
 }
 
+// A bill of some requests corrects these, and says nothing of the rest of their day.
+func TestBillOfSomeRequests(t *testing.T) {
+	r := reports(t)["window"]
+	r.Bills = report.Bills{State: report.StatePartly, Share: "0.0000", Reconciled: report.Named{Count: 2}}
+	if out := rendered(t, r, "markdown"); !strings.Contains(out, "in part: of no day the whole bill was compared; 2 attempts corrected by a bill") {
+		t.Error(out)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	if err := render.Check("pdf"); err == nil || !strings.Contains(err.Error(), `"pdf": want table, json, csv, markdown, html`) {
 		t.Error(err)
