@@ -190,11 +190,13 @@ func named(name string) func(received) bool {
 	return func(s received) bool { return s.Name == name }
 }
 
-// interrupt makes a call under a caller's trace, reads some of it, and breaks off.
-// It returns once the gateway knows.
-func interrupt(t *testing.T, c *child, sim *simulator.Simulator, key, traceID string) {
+// interrupt makes a call under a caller's trace, reads some of it, and breaks off. It
+// returns once the gateway knows. The answer stands still after 60 events, and once it is
+// released goes on up to so many, or to its end.
+func interrupt(t *testing.T, c *child, sim *simulator.Simulator, traceID string, upTo ...int) (id string) {
 	t.Helper()
-	sim.Next(simulator.Script{Tokens: 200, Input: 2000, StallAfterEvents: 60})
+	const key = "run:1"
+	sim.Next(simulator.Script{Tokens: 200, Input: 2000, StallAfterEvents: 60, StallAlso: upTo})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	req := chatRequest(c.url, key).WithContext(ctx)
@@ -213,25 +215,36 @@ func interrupt(t *testing.T, c *child, sim *simulator.Simulator, key, traceID st
 	if err := sim.WaitStalled(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	id := resp.Header.Get("Recoup-Stream-Id")
-	for connected := true; connected; {
-		var status struct{ Connections []any }
-		req, err := http.NewRequest(http.MethodGet, c.url+"/recoup/streams/"+id+"/status", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer sk-secret")
-		answer, err := client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = json.NewDecoder(answer.Body).Decode(&status)
-		answer.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		connected = len(status.Connections) > 0
+	id = resp.Header.Get("Recoup-Stream-Id")
+	for status(t, c, id).connected() {
 	}
+	return id
+}
+
+// streamStatus is what the gateway says of a stream.
+type streamStatus struct {
+	Events      int
+	Connections []any
+}
+
+func (s streamStatus) connected() bool { return len(s.Connections) > 0 }
+
+func status(t *testing.T, c *child, id string) (s streamStatus) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, c.url+"/recoup/streams/"+id+"/status", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer sk-secret")
+	answer, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // TestTracesArrive: what a collector receives of a call that was interrupted and
@@ -254,7 +267,7 @@ func TestTracesArrive(t *testing.T) {
 			c := serveChildIn(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL=" + protocol, "OTEL_BSP_SCHEDULE_DELAY=50",
 				"OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test"}, t.TempDir(), provider.URL)
 			const one, two = "0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319d"
-			interrupt(t, c, sim, "run:1", one)
+			interrupt(t, c, sim, one)
 			req := chatRequest(c.url, "run:1")
 			req.Header.Set("Idempotency-Key", "run:1")
 			req.Header.Set("Authorization", "Bearer sk-secret")
@@ -329,7 +342,10 @@ func TestTracesOfAKilledGateway(t *testing.T) {
 	env := []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.Endpoints.HTTP, "OTEL_BSP_SCHEDULE_DELAY=50"}
 	c := serveChildIn(t, env, dir, provider.URL)
 	const one = "0af7651916cd43dd8448eb211c80319c"
-	interrupt(t, c, sim, "run:1", one)
+	id := interrupt(t, c, sim, one, 100)
+	sim.Release()
+	for status(t, c, id).Events < 100 { // more than anybody has read: it could come back for the rest
+	}
 	server := s.await(t, "the call", named("POST /v1/chat/completions"))
 	c.kill()
 	serveChildIn(t, env, dir, provider.URL, "--retention=1s", "--orphan-grace=1s")
