@@ -122,7 +122,12 @@ func (v *verifier) tallies() error {
 	keys := slices.Concat(stored.sorted(), v.totals.sorted())
 	slices.Sort(keys)
 	for _, key := range slices.Compact(keys) {
-		if is, want := stored[key], v.totals[key]; is != want {
+		is, there := stored[key]
+		want, due := v.totals[key]
+		if due && !there && is == want { // one that came to nothing is kept too
+			v.damage(Damage{What: fmt.Sprintf("total %q is gone", strings.Split(key, "\x00"))})
+		}
+		if is != want {
 			v.damage(Damage{What: fmt.Sprintf("total %q: %d and %s dollars are stored, the entries come to %d and %s dollars",
 				strings.Split(key, "\x00"), is.count, is.amount, want.count, want.amount)})
 		}
