@@ -161,7 +161,7 @@ var catalogue = []Definition{
 	{Name: NameAtRisk, Type: Gauge, Unit: Dollars, Group: Books, Help: "Cost of the tokens at risk, in US dollars.",
 		Labels: []string{labelProvider, labelModel}},
 	{Name: NameLedgerImbalance, Type: Gauge, Unit: Tokens, Group: Books, Help: "Tokens by which postings that the ledger refused did not balance. Must be 0."},
-	{Name: NameUnexplained, Type: Gauge, Unit: Dollars, Group: Books, Help: "US dollars by which a provider's bill and the books differ, and that nothing explains. There once a bill was compared.",
+	{Name: NameUnexplained, Type: Gauge, Unit: Dollars, Group: Books, Help: "US dollars that a provider's bills have beyond the books, of all days that were compared and posted; negative where the books have more. There once a bill was compared; `recoup audit` has the parts.",
 		Labels: []string{labelProvider}},
 	{Name: NamePriceBook, Type: Gauge, Unit: One, Group: Books, Help: "1, with the version of the price book.",
 		Labels: []string{labelVersion}},

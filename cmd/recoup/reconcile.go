@@ -48,8 +48,8 @@ func (p *program) reconcileCommand() *cobra.Command {
 		Long: `Compare the books with what OpenAI or Anthropic report of usage and costs, by model, tier
 and day (UTC), and split what differs into what it can be: calls that the bill has a day
 later, estimates, calls that went around the gateway, cut streams that were billed on,
-prices, and what nothing explains. With --post that is posted: one amount for each model
-and day, in place of what stood there. Without, nothing is changed.
+prices, and what is none of these. With --post the difference is posted: one amount for each
+model and day, in place of what stood there. Without, nothing is changed.
 
 Files are pages of the admin APIs (JSON), or exports of the consoles (CSV): of usage, of
 costs, or both. Without files the reports are fetched, with the admin key that is in

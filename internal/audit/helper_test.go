@@ -9,6 +9,7 @@ import (
 	"github.com/recoup-gateway/recoup/internal/audit"
 	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/ledger/ledgertest"
 	"github.com/recoup-gateway/recoup/internal/settle"
 	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
@@ -30,15 +31,7 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	l, err := ledger.Open(t.TempDir(), ledger.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := ledgertest.Open(t, t.TempDir())
 	return &site{t, l}
 }
 

@@ -20,7 +20,7 @@ type Summary struct {
 	Missed    Missed              `json:"missed"`
 	Net       pricing.Sum         `json:"net_usd"` // saved less overhead
 	Imbalance int64               `json:"imbalance_tokens"`
-	// Unexplained is what providers' bills have beyond Billed, and nothing explains.
+	// Unexplained is what providers' bills have beyond Billed, of days that were compared.
 	Unexplained pricing.Sum       `json:"unexplained_usd"`
 	ByModel     map[string]*Model `json:"by_model"`
 

@@ -138,6 +138,7 @@ var rules = []rule{
 	{imported: "internal/awssign", by: []string{"cmd/..."}, why: "who calls a provider needs to know only that somebody signs"},
 	{importer: "internal/books", only: []string{"pricing", "internal/token"}, why: "it is pure"},
 	{imported: "internal/books/histories", why: "it is only for tests"},
+	{imported: "internal/ledger/ledgertest", why: "it is only for tests"},
 	{importer: "internal/books/histories", only: []string{"internal/books", "pricing", "internal/token"}, why: "it is only for tests"},
 	{importer: "internal/settle", only: []string{"gateway/dialect", "internal/books", "internal/ledger", "internal/streamlog", "internal/token", "pricing"}, why: "it stands between the log and the ledger"},
 	{importer: "internal/audit", only: []string{"gateway/dialect", "internal/adminapi", "internal/audit/...", "internal/books", "internal/ledger", "internal/settle", "internal/streamlog", "internal/token", "pricing"}, why: "it reads, and asks the ledger to post"},

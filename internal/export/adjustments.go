@@ -3,8 +3,6 @@ package export
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
@@ -34,12 +32,7 @@ func writeAdjustments(ctx context.Context, books *ledger.Ledger, r Request, out 
 		if a.day.Before(r.Since) || !a.day.Before(r.Until) {
 			return nil
 		}
-		parts := u.Parts
-		if len(parts) == 0 {
-			parts = map[string]pricing.Picodollars{"": u.Amount}
-		}
-		for _, a.part = range slices.Sorted(maps.Keys(parts)) {
-			a.amount = parts[a.part]
+		for a.part, a.amount = range u.ByPart() {
 			row = cells(adjustmentColumns, a, row)
 			if err := out.row(row); err != nil {
 				return err

@@ -15,6 +15,7 @@ import (
 	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/export"
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/ledger/ledgertest"
 	"github.com/recoup-gateway/recoup/internal/settle"
 	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
@@ -36,15 +37,7 @@ type site struct {
 func newSite(t testing.TB) *site {
 	t.Helper()
 	dir := t.TempDir()
-	l, err := ledger.Open(dir, ledger.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := ledgertest.Open(t, dir)
 	return &site{t, dir, l}
 }
 

@@ -248,15 +248,8 @@ func (l *Ledger) incidents(ctx context.Context) (map[int]Incident, error) {
 			if err := l.interrupted(ctx); err != nil {
 				return err
 			}
-			if len(value) != 8 {
-				return damagedf("number of an entry, by key %x: %x", key, value)
-			}
-			seq := decodeSeq(value)
-			if seq <= b.Seq {
-				return nil
-			}
-			e, err := readEntry(txn, seq)
-			if err == nil {
+			e, err := numberedEntry(txn, key, value, b.Seq)
+			if e != nil && err == nil {
 				i := e.incident()
 				all[i.Number] = i
 			}

@@ -4,6 +4,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/token"
@@ -250,6 +253,22 @@ func Beyond(parts map[string]pricing.Sum) (u Unexplained, err error) {
 
 // Agrees says if there was nothing that differs.
 func (u *Unexplained) Agrees() bool { return u.Amount == 0 && len(u.Parts) == 0 }
+
+// ByPart are its parts by their names, in order: all of it as one without a name where
+// it has none.
+func (u *Unexplained) ByPart() iter.Seq2[string, pricing.Picodollars] {
+	return func(yield func(string, pricing.Picodollars) bool) {
+		if len(u.Parts) == 0 {
+			yield("", u.Amount)
+			return
+		}
+		for _, name := range slices.Sorted(maps.Keys(u.Parts)) {
+			if !yield(name, u.Parts[name]) {
+				return
+			}
+		}
+	}
+}
 
 // Row is an attempt as the books have it.
 type Row struct {

@@ -68,14 +68,7 @@ func (l *Ledger) lookUp(key []byte) (e *entry, err error) {
 		if err != nil || v == nil {
 			return err
 		}
-		if len(v) != 8 {
-			return damagedf("number of an entry: %x", v)
-		}
-		seq := decodeSeq(v)
-		if seq <= l.cutAt.Load() {
-			return nil
-		}
-		e, err = readEntry(txn, seq)
+		e, err = numberedEntry(txn, key, v, l.cutAt.Load())
 		return err
 	})
 	return e, err
@@ -236,18 +229,29 @@ func (l *Ledger) Unexplained(ctx context.Context, fn func(Unexplained) error) er
 func (l *Ledger) numbered(ctx context.Context, prefix byte, fn func(*entry) error) error {
 	var gone summarised
 	return l.each(ctx, scan{prefix: []byte{prefix}, values: true}, func(txn *badger.Txn, key, value []byte) error {
-		if len(value) != 8 {
-			return damagedf("number of an entry, by key %x: %x", key, value)
-		}
-		if is, err := gone.has(txn, decodeSeq(value)); is || err != nil {
+		cut, err := gone.upTo(txn)
+		if err != nil {
 			return err
 		}
-		e, err := readEntry(txn, decodeSeq(value))
-		if err != nil {
+		e, err := numberedEntry(txn, key, value, cut)
+		if e == nil || err != nil {
 			return err
 		}
 		return fn(e)
 	})
+}
+
+// numberedEntry reads the entry of which the number is value, which stands under key; nil
+// if it is none after the cut, and only waits to be removed.
+func numberedEntry(txn *badger.Txn, key, value []byte, cut uint64) (*entry, error) {
+	if len(value) != 8 {
+		return nil, damagedf("number of an entry, by key %x: %x", key, value)
+	}
+	seq := decodeSeq(value)
+	if seq <= cut {
+		return nil, nil
+	}
+	return readEntry(txn, seq)
 }
 
 // summarised tells of entries that a transaction knows to be summarised, and that only
@@ -258,14 +262,19 @@ type summarised struct {
 }
 
 func (s *summarised) has(txn *badger.Txn, seq uint64) (bool, error) {
+	cut, err := s.upTo(txn)
+	return seq <= cut, err
+}
+
+func (s *summarised) upTo(txn *badger.Txn) (cut uint64, err error) {
 	if !s.read {
 		b, err := readBase(txn)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		s.read, s.cut = true, b.Seq
 	}
-	return seq <= s.cut, nil
+	return s.cut, nil
 }
 
 // scan is which keys to go through.

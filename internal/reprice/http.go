@@ -2,7 +2,6 @@ package reprice
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -12,6 +11,18 @@ import (
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/pricing"
 )
+
+var body = adminapi.Body{What: "request", Max: 4 << 10}
+
+func (r *Request) check() error {
+	switch {
+	case r.Since.IsZero():
+		return errors.New("want since, the time from which attempts are looked at")
+	case !r.Until.IsZero() && !r.Since.Before(r.Until):
+		return errors.New("until is not after since")
+	}
+	return nil
+}
 
 // Handler answers POST /api/v1/prices/reprice: a Request, with its Result, by the book
 // that is in use. Errors are {"error": {"code", "message"}}.
@@ -24,16 +35,10 @@ func Handler(books *ledger.Ledger, book func() *pricing.Book, logger *slog.Logge
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var req Request
-		in := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
-		in.DisallowUnknownFields()
-		err := in.Decode(&req)
-		switch {
-		case err == nil && req.Since.IsZero():
-			err = errors.New("want since, the time from which attempts are looked at")
-		case err == nil && !req.Until.IsZero() && !req.Since.Before(req.Until):
-			err = errors.New("until is not after since")
+		if !body.Read(w, r, &req) {
+			return
 		}
-		if err != nil {
+		if err := req.check(); err != nil {
 			adminapi.Fail(w, http.StatusBadRequest, "invalid_request", err)
 			return
 		}

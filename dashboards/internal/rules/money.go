@@ -62,8 +62,8 @@ func moneyAlerts(t Thresholds) []Alert {
 		{
 			Name: "RecoupBillUnexplained", Severity: Warning,
 			Expr:    fmt.Sprintf("abs(%s) > %s", metrics.NameUnexplained, number(t.Unexplained)),
-			When:    fmt.Sprintf("a compared bill and the books differ by more than **$%s** that nothing explains", number(t.Unexplained)),
-			Summary: "A provider's bill and the books differ, and nothing explains it.",
+			When:    fmt.Sprintf("a compared bill and the books differ by more than **$%s**", number(t.Unexplained)),
+			Summary: "A provider's bill and the books differ.",
 			Description: `The bills of {{ $labels.provider }} and the books of {{ $labels.instance }} differ by ${{ $value | printf "%.2f" }}. ` +
 				"Read the findings of the reconciliation: calls that bypass the gateway, a bill of other days, or a wrong bill.",
 		},

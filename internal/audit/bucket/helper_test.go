@@ -14,6 +14,7 @@ import (
 	"github.com/recoup-gateway/recoup/internal/audit/vendor"
 	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/ledger/ledgertest"
 	"github.com/recoup-gateway/recoup/internal/settle"
 	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
@@ -42,15 +43,7 @@ type line struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	l, err := ledger.Open(t.TempDir(), ledger.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := ledgertest.Open(t, t.TempDir())
 	return &site{T: t, books: l, bill: map[[2]string]*line{}, s: vendor.Statement{
 		Vendor: "openai", Provider: "openai", From: day, To: day.AddDate(0, 0, 2), Width: 24 * time.Hour, HasUsage: true, HasCosts: true, AnyTier: true,
 	}}

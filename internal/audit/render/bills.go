@@ -40,7 +40,7 @@ func unexplained(b *report.Bills) string {
 	return text
 }
 
-func partsOf(all []report.Named) string {
+func partsOf(all []report.BillPart) string {
 	var parts []string
 	for _, p := range all {
 		name := clean(p.Name)

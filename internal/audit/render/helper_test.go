@@ -10,6 +10,7 @@ import (
 	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/books/histories"
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/ledger/ledgertest"
 	"github.com/recoup-gateway/recoup/internal/settle"
 	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
@@ -28,15 +29,7 @@ const nasty = "<script>alert(1)</script>|`=\x1b[31m\n" + `","x`
 // one that is nasty, some of it estimated, some pending.
 func busy(t *testing.T) *ledger.Ledger {
 	t.Helper()
-	l, err := ledger.Open(t.TempDir(), ledger.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := ledgertest.Open(t, t.TempDir())
 	examples := histories.Examples()
 	for n := range 120 {
 		at := noon.Add(time.Duration(n) * time.Minute)

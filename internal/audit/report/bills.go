@@ -19,7 +19,7 @@ type Bills struct {
 	Latest      time.Time     `json:"compared,omitzero"` // when a comparison last changed something
 	Reconciled  Named         `json:"reconciled"`        // attempts that a bill has corrected
 	Unexplained pricing.Sum   `json:"unexplained_usd"`   // bills less books
-	Parts       []Named       `json:"unexplained_by_part"`
+	Parts       []BillPart    `json:"unexplained_by_part"`
 	Days        []Unexplained `json:"unexplained"` // by provider, model, tier and day
 	WithoutBill []string      `json:"providers_without_bill"`
 }
@@ -40,7 +40,13 @@ type Unexplained struct {
 	Tier     string      `json:"tier,omitempty"`
 	Day      string      `json:"day"`
 	USD      pricing.Sum `json:"usd"`
-	Parts    []Named     `json:"parts"`
+	Parts    []BillPart  `json:"parts"`
+}
+
+// BillPart is an amount that a bill has beyond the books. Its tokens aren't posted.
+type BillPart struct {
+	Name string      `json:"name"`
+	USD  pricing.Sum `json:"usd"`
 }
 
 // providerDay is what a bill is of: a provider, and a day as it is counted from 1970.
@@ -55,7 +61,7 @@ func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 func (c *computing) bills(ctx context.Context) error {
 	b := &c.r.Bills
 	b.Days, b.WithoutBill = []Unexplained{}, []string{}
-	compared, parts, with := map[providerDay]bool{}, map[string]*Named{}, maps.Clone(c.billed)
+	compared, parts, with := map[providerDay]bool{}, map[string]pricing.Sum{}, maps.Clone(c.billed)
 	err := c.Ledger.Unexplained(ctx, func(u ledger.Unexplained) error {
 		day, err := time.Parse(time.DateOnly, u.Day)
 		on := providerDay{u.Provider, dayOf(day)}
@@ -74,7 +80,10 @@ func (c *computing) bills(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.Parts = sortedNames(parts)
+	b.Parts = []BillPart{}
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		b.Parts = append(b.Parts, BillPart{name, parts[name]})
+	}
 	b.Reconciled.Name = ledger.Reconciled
 	all := pricing.Sum{}
 	for on, usd := range c.days {
@@ -94,17 +103,11 @@ func (c *computing) bills(ctx context.Context) error {
 }
 
 // differs adds what a bill has more, or less.
-func (b *Bills) differs(u *ledger.Unexplained, parts map[string]*Named) {
+func (b *Bills) differs(u *ledger.Unexplained, parts map[string]pricing.Sum) {
 	d := Unexplained{Provider: u.Provider, Model: u.Model, Tier: u.Tier, Day: u.Day, USD: pricing.Sum{}.Add(u.Amount)}
-	of := u.Parts
-	if len(of) == 0 {
-		of = map[string]pricing.Picodollars{"": u.Amount}
-	}
-	for _, name := range slices.Sorted(maps.Keys(of)) {
-		n := Named{Name: name}
-		n.add(0, of[name])
-		d.Parts = append(d.Parts, n)
-		named(parts, name).add(0, of[name])
+	for name, amount := range u.ByPart() {
+		d.Parts = append(d.Parts, BillPart{name, pricing.Sum{}.Add(amount)})
+		parts[name] = parts[name].Add(amount)
 	}
 	b.Days = append(b.Days, d)
 	b.Unexplained = b.Unexplained.Plus(d.USD)

@@ -9,6 +9,7 @@ import (
 	"github.com/recoup-gateway/recoup/internal/audit/report"
 	"github.com/recoup-gateway/recoup/internal/books"
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/ledger/ledgertest"
 	"github.com/recoup-gateway/recoup/internal/settle"
 	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
@@ -29,17 +30,8 @@ type site struct {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{TB: t, dir: t.TempDir()}
-	var err error
-	if s.ledger, err = ledger.Open(s.dir, ledger.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.ledger.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	dir := t.TempDir()
+	return &site{t, dir, ledgertest.Open(t, dir)}
 }
 
 // one is an attempt to post: the n-th, with what happened to it.
