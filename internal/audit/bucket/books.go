@@ -20,6 +20,10 @@ import (
 // key is a model, tier and day.
 type key struct{ model, tier, day string }
 
+func (k key) compare(l key) int {
+	return cmp.Or(cmp.Compare(k.day, l.day), cmp.Compare(k.model, l.model), cmp.Compare(k.tier, l.tier))
+}
+
 // booked is what the books have of a key.
 type booked struct {
 	Side
@@ -86,7 +90,7 @@ func (c *comparing) read(ctx context.Context) (*shelf, error) {
 // what may have come late.
 func (h *shelf) keyOf(row *ledger.Row) key {
 	k := key{row.Model, vendor.Tier(row.ServiceTier), row.At.UTC().Format(time.DateOnly)}
-	if k.model == other && row.AskedModel != "" {
+	if k.model == settle.Other && row.AskedModel != "" {
 		k.model = row.AskedModel
 	}
 	return h.c.tierless(k)
