@@ -64,7 +64,6 @@ type liveJSON struct {
 	Accepted time.Time           `json:"accepted"`
 	Tokens   int64               `json:"output_tokens"`
 	USD      pricing.Picodollars `json:"usd"`
-	Behind   uint64              `json:"behind_events,omitempty"` // not given to its owner yet
 }
 
 // underWayNow is a stream that is being answered, as it was glanced at.
@@ -113,7 +112,7 @@ func (g *Gateway) overview() overview {
 func (s underWayNow) describe() liveJSON {
 	h := &s.header
 	j := liveJSON{
-		ID: h.ID, Orphan: s.orphan, Provider: h.Provider, Model: metrics.Text(h.Asked(), maxSpanModel), Tags: h.Tags, Accepted: h.Accepted, Behind: s.behind,
+		ID: h.ID, Orphan: s.orphan, Provider: h.Provider, Model: metrics.Text(h.Asked(), maxSpanModel), Tags: h.Tags, Accepted: h.Accepted,
 	}
 	if settler := s.gw.settler; settler != nil {
 		j.Tokens, j.USD = settler.Guess(h.Provider, h.Model, s.bytes)
