@@ -27,10 +27,13 @@ export async function loadIncidents() {
   none("incidents", incidents.length === 0);
 }
 
+let asked = ""; // the query whose audit is shown
+
 // show opens the audit that a query asks for. The report is a page of its own with its own
 // style: it is put behind a shadow root, which keeps the two apart.
 async function show(title, query, file) {
   const dialog = byId("audit"), body = byId("audit-body"), stories = byId("audit-stories");
+  asked = query;
   byId("audit-title").textContent = title;
   byId("audit-save").hidden = true;
   stories.replaceChildren();
@@ -38,6 +41,7 @@ async function show(title, query, file) {
   dialog.showModal();
   try {
     const [html, report] = await guarded(() => Promise.all([getText(`/api/v1/audit?format=html&${query}`), getJSON(`/api/v1/audit?format=json&${query}`)]));
+    if (asked !== query) return; // another one was opened meanwhile
     const style = /<style>([^]*?)<\/style>/; // taken out before: the console's policy refuses what is inline
     const sheet = new CSSStyleSheet();
     sheet.replaceSync((style.exec(html)?.[1] ?? "").replaceAll(":root", ":host"));
@@ -62,7 +66,7 @@ async function show(title, query, file) {
     byId("audit-save").hidden = false;
     byId("audit-save").onclick = () => save(html, file);
   } catch (e) {
-    body.replaceChildren(el("p", {}, e.message));
+    if (asked === query) body.replaceChildren(el("p", {}, e.message));
   }
 }
 

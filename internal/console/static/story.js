@@ -81,7 +81,7 @@ export async function openStory(id) {
   try {
     await load(id);
   } catch (e) {
-    byId("story-body").replaceChildren(el("p", {}, e.message));
+    if (id === shown) byId("story-body").replaceChildren(el("p", {}, e.message));
   }
 }
 
