@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -186,8 +185,7 @@ func checkBaseURL(base string) error {
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return fmt.Errorf("--base-url: %q: want https://host", base)
 	}
-	ip := net.ParseIP(u.Hostname())
-	if u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if u.Scheme == "http" && !config.Loopback(u.Hostname()) {
 		return fmt.Errorf("--base-url: %q: the admin key is sent there: want https", base)
 	}
 	return nil
