@@ -48,13 +48,7 @@ async function show(title, query, file) {
     const page = new DOMParser().parseFromString(html.replace(style, ""), "text/html");
     page.querySelectorAll("style, script").forEach((s) => s.remove());
     for (const h of page.querySelectorAll("h1")) h.replaceWith(el("p", { class: "title" }, h.textContent));
-    for (const [from, to] of [["main", "div"], ["header", "div"], ["footer", "div"]]) { // the console has these already
-      for (const e of page.querySelectorAll(from)) {
-        const plain = el(to, { class: from });
-        plain.append(...e.childNodes);
-        e.replaceWith(plain);
-      }
-    }
+    for (const e of page.querySelectorAll("main, header, footer")) e.replaceWith(el("div", { class: e.localName }, ...e.childNodes)); // the console has these already
     const host = el("div");
     const root = host.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
