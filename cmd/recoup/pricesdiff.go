@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/big"
@@ -80,9 +79,7 @@ func (f *pricesFlags) diff(c *cobra.Command, args []string) error {
 	}
 	changes := changesBetween(books[0], books[1], f.provider, at)
 	if f.format == formatJSON {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(map[string]any{"before": books[0].Version(), "after": books[1].Version(), "at": at, "changes": append([]priceChange{}, changes...)})
+		return writeJSON(c.OutOrStdout(), map[string]any{"before": books[0].Version(), "after": books[1].Version(), "at": at, "changes": append([]priceChange{}, changes...)})
 	}
 	return writeChanges(c.OutOrStdout(), books, at, changes)
 }

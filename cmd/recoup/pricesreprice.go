@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +10,6 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/reprice"
 )
 
@@ -75,9 +72,7 @@ func (f *repriceFlags) run(c *cobra.Command, p *program) error {
 		return err
 	}
 	if f.format == formatJSON {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(result)
+		return writeJSON(c.OutOrStdout(), result)
 	}
 	return writeRepriced(c.OutOrStdout(), result, f.post)
 }
@@ -87,16 +82,7 @@ func (f *repriceFlags) offline(c *cobra.Command, p *program, req reprice.Request
 	if err != nil {
 		return result, err
 	}
-	if err := hasLedger(f.dataDir); err != nil {
-		return result, err
-	}
-	open := p.openForReading
-	if req.Post {
-		open = func(_ context.Context, dir string) (*ledger.Ledger, error) {
-			return ledger.Open(dir, ledger.Options{Logger: p.quiet()})
-		}
-	}
-	books, err := open(c.Context(), f.dataDir)
+	books, err := p.openBooks(c.Context(), f.dataDir, req.Post)
 	if err != nil {
 		return result, err
 	}

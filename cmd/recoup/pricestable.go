@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -66,9 +65,7 @@ func writePricesJSON(w io.Writer, version string, rows []pricing.Row) error {
 			r.From, r.To, r.KnownFrom, r.Hours, r.Source, r.Origin.String(), r.Discount, r.Notes,
 		})
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return writeJSON(w, out)
 }
 
 type pricesKind struct {
