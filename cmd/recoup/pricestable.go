@@ -10,7 +10,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
@@ -80,19 +79,13 @@ var pricesKinds = []pricesKind{
 }
 
 func writePrices(w io.Writer, version string, rows []pricing.Row, details bool) error {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Format.Header = text.FormatDefault
+	t := newTable()
 	header := table.Row{"provider", "model", "tier"}
 	for _, k := range pricesKinds {
 		header = append(header, k.header)
 	}
 	t.AppendHeader(append(header, "from", "to", "when", "known", "status"))
-	var columns []table.ColumnConfig
-	for i := range pricesKinds {
-		columns = append(columns, table.ColumnConfig{Number: 4 + i, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(columns)
+	rightAligned(t, 4, 3+len(pricesKinds))
 	var notes strings.Builder
 	footnotes := 0
 	for _, r := range rows {
