@@ -16,17 +16,17 @@ import (
 // AdminOptions say what the admin plane offers.
 type AdminOptions struct {
 	Gatherer prometheus.Gatherer
-	Token    string // bearer token for all but health and metrics; empty: none is asked for
+	Token    string // bearer token for all but health, metrics and the console; empty: none is asked for
 	Pprof    bool
 	API      http.Handler // what /api/v1/ answers with; nil: nothing
 	Console  http.Handler // what /console/ answers with, which has no data; nil: nothing
 
-	// Operator is the bearer token for what shows answers, stops them or makes keys.
-	// Without one that is not there, whoever can reach the plane.
+	// Operator is the bearer token for what shows answers, stops them or makes keys, which
+	// without one is not there, and for all of the API that can change the books.
 	Operator string
 }
 
-// Admin is the admin plane: health, metrics and, if wanted, profiles.
+// Admin is the admin plane: health, metrics, what goes on now, and what o adds.
 func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true

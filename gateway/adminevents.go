@@ -61,7 +61,7 @@ var errManyWatch = &httpError{status: http.StatusServiceUnavailable, code: "too_
 
 // watchEvents is GET /api/v1/events: server-sent events of how the gateway stands.
 //
-//	hello     once: the gateway's time and start, and for how long answers are kept
+//	hello     once: the gateway's time and start
 //	overview  at first, and whenever something has changed, once a second at most
 //	happened  breaks, resumes and ends since the last time, oldest first
 //
@@ -78,10 +78,9 @@ func (g *Gateway) watchEvents(c echo.Context) error {
 	w := watching{gw: g, rc: http.NewResponseController(c.Response())}
 	defer func() { _ = w.rc.SetWriteDeadline(time.Time{}) }()
 	hello := struct {
-		Now       time.Time `json:"now"`
-		Started   time.Time `json:"started"` // since when happenings are numbered
-		Retention float64   `json:"retention_seconds"`
-	}{time.Now(), g.watchers.since, g.log.Retention().Seconds()}
+		Now     time.Time `json:"now"`
+		Started time.Time `json:"started"` // since when happenings are numbered
+	}{time.Now(), g.watchers.since}
 	if err := w.put("hello", hello); err != nil {
 		return err
 	}

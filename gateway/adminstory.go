@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -149,17 +150,12 @@ func (g *Gateway) bookedStory(id streamlog.ID) (*storyJSON, error) {
 		return nil, err
 	}
 	j := &storyJSON{
-		ID: id, Provider: row.Provider, Model: row.AskedModel, Tags: row.Tags, Accepted: row.At, Story: []chapter{{At: row.At, What: toldAccepted}},
-	}
-	if j.Model == "" {
-		j.Model = row.Model
+		ID: id, Provider: row.Provider, Model: cmp.Or(row.AskedModel, row.Model), Tags: row.Tags, Accepted: row.At,
+		Story: []chapter{{At: row.At, What: toldAccepted}},
 	}
 	for _, s := range v.Evidence.History.Steps {
 		told := booked[string(s.Do)]
-		told.At, told.Event, told.Shows = s.At, uint64(s.From), s.Observe
-		if told.Cause == "" {
-			told.Cause = s.Cause
-		}
+		told.At, told.Event, told.Shows, told.Cause = s.At, uint64(s.From), s.Observe, cmp.Or(told.Cause, s.Cause)
 		again := told.What == toldStopped && j.Story[len(j.Story)-1].What == toldStopped // once for each of what died with it
 		if told.What != "" && !again && len(j.Story) < maxChapters {
 			j.Story = append(j.Story, told)

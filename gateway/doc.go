@@ -25,13 +25,22 @@
 //	traced.go    spans of requests; spans.go, of attempts
 //	posted.go    what is emitted once the books have posted something
 //
+// and what those see who watch it, beside Prometheus:
+//
+//	adminevents.go  server-sent events: overviews, and what happened
+//	overview.go     how the gateway stands, made once for all who watch
+//	history.go      how its totals stood before: what is of a time needs that
+//	happened.go     the last breaks, resumes and ends
+//	adminstory.go   what happened to one stream, from the log or the books
+//
 // The rest: api.go and cursor.go are /recoup/streams, passthrough.go is all that
 // is not drained, orphans.go the caps, held.go the streams in use, gateway.go
-// start, end and recovery. What a stream cost is settled by internal/settle, off
-// this way.
+// start, end and recovery; admin*.go are the admin plane, adminbrowser.go what it
+// refuses from a browser. What a stream cost is settled by internal/settle, off this way.
 //
 // Guarantees: a reader is given an event only after the log has committed it.
 // Bytes arrive as the provider sent them. A stream that has no terminal event
-// never ends cleanly, unless the provider said by an event that it failed, and ended so itself. A provider is called once per stream. Credentials and
-// request bodies are forwarded and not kept.
+// never ends cleanly, unless the provider said by an event that it failed, and ended
+// so itself. A provider is called once per stream. Credentials and request bodies are
+// forwarded and not kept.
 package gateway

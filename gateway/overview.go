@@ -64,7 +64,6 @@ type liveJSON struct {
 	Accepted time.Time           `json:"accepted"`
 	Tokens   int64               `json:"output_tokens"`
 	USD      pricing.Picodollars `json:"usd"`
-	Behind   uint64              `json:"behind_events,omitempty"` // not given to its owner yet
 }
 
 // underWayNow is a stream that is being answered, as it was glanced at.
@@ -76,7 +75,7 @@ type underWayNow struct {
 // overview reads how the gateway stands.
 func (g *Gateway) overview() overview {
 	o := overview{Streams: []liveJSON{}, Drains: g.isDraining()}
-	running := map[group]int64{}
+	orphaned := map[pair]int64{} // bytes of streams under way, with the model as it was asked for
 	var live []underWayNow
 	for _, s := range g.held() {
 		is := s.glance()
@@ -84,15 +83,18 @@ func (g *Gateway) overview() overview {
 			continue
 		}
 		live = append(live, underWayNow{s, is})
-		running[group{pair{s.header.Provider, s.header.Model}, is.orphan}] += is.bytes
 		if is.orphan {
 			o.Orphans++
+			orphaned[pair{s.header.Provider, s.header.Model}] += is.bytes
 		}
 	}
 	o.Live = len(live)
 	slices.SortFunc(live, func(a, b underWayNow) int {
-		if a.orphan != b.orphan {
-			return map[bool]int{true: -1, false: 1}[a.orphan]
+		switch {
+		case a.orphan && !b.orphan:
+			return -1
+		case b.orphan && !a.orphan:
+			return 1
 		}
 		return cmp.Or(b.header.Accepted.Compare(a.header.Accepted), slices.Compare(a.header.ID[:], b.header.ID[:]))
 	})
@@ -102,7 +104,7 @@ func (g *Gateway) overview() overview {
 	o.Line = g.firstLine()
 	if g.settler != nil {
 		o.Entry = g.books.Ledger.Head().Seq
-		o.Figures = g.figures(running)
+		o.Figures = g.figures(orphaned)
 	}
 	return o
 }
@@ -110,7 +112,7 @@ func (g *Gateway) overview() overview {
 func (s underWayNow) describe() liveJSON {
 	h := &s.header
 	j := liveJSON{
-		ID: h.ID, Orphan: s.orphan, Provider: h.Provider, Model: metrics.Text(h.Asked(), maxSpanModel), Tags: h.Tags, Accepted: h.Accepted, Behind: s.behind,
+		ID: h.ID, Orphan: s.orphan, Provider: h.Provider, Model: metrics.Text(h.Asked(), maxSpanModel), Tags: h.Tags, Accepted: h.Accepted,
 	}
 	if settler := s.gw.settler; settler != nil {
 		j.Tokens, j.USD = settler.Guess(h.Provider, h.Model, s.bytes)
@@ -120,7 +122,7 @@ func (s underWayNow) describe() liveJSON {
 
 // figures are the books' balances, corrections included, and what is at risk beside
 // them.
-func (g *Gateway) figures(running map[group]int64) *figuresJSON {
+func (g *Gateway) figures(orphaned map[pair]int64) *figuresJSON {
 	f := &figuresJSON{}
 	of := map[string]*amountJSON{ledger.Delivered: &f.Delivered, ledger.Wasted: &f.Unusable, ledger.Lost: &f.NeverReceived}
 	for _, b := range g.books.Ledger.Balances() {
@@ -143,11 +145,9 @@ func (g *Gateway) figures(running map[group]int64) *figuresJSON {
 		}
 	}
 	f.Net = f.Avoided.USD.Minus(f.Caused.USD)
-	for of, bytes := range running {
-		if of.orphan {
-			tokens, cost := g.settler.Guess(of.provider, of.model, bytes)
-			f.AtRisk.add(pricing.Sum{}.Add(cost), tokens)
-		}
+	for of, bytes := range orphaned {
+		tokens, cost := g.settler.Guess(of.provider, of.model, bytes)
+		f.AtRisk.add(pricing.Sum{}.Add(cost), tokens)
 	}
 	g.settler.Unsettled(func(o settle.Open) {
 		if o.Orphan {
@@ -157,7 +157,7 @@ func (g *Gateway) figures(running map[group]int64) *figuresJSON {
 	return f
 }
 
-// overviews makes one for all who watch, at most as often as one of them looks.
+// overviews makes one for all who watch, twice in an interval at most.
 type overviews struct {
 	mu     sync.Mutex
 	made   time.Time

@@ -19,8 +19,8 @@ const (
 
 // adminTokens are the tokens that guard the admin plane.
 type adminTokens struct {
-	all      string // for all but health and metrics; empty: none is asked for
-	operator string // for what shows answers, stops them or makes keys: there always is one
+	all      string // for all but health, metrics and the console's files; empty: none is asked for
+	operator string // for what shows answers, stops them, makes keys or can change the books: there always is one
 }
 
 // newAdminTokens returns the configured token or, where there is none, the gateway's
@@ -44,7 +44,7 @@ func newAdminTokens(settings *config.Settings, logger *slog.Logger) (adminTokens
 		return adminTokens{}, fmt.Errorf("the admin token: %w; remove the file, and the next start makes a new one", err)
 	}
 	if !settings.AdminExposed() {
-		logger.Info("streams, calls and keys of the admin plane ask for the token in this file", "file", path, "made_now", made)
+		logger.Info("streams, calls and keys of the admin plane, and what can change the books, ask for the token in this file", "file", path, "made_now", made)
 		return adminTokens{operator: token}, nil
 	}
 	logger.Info("the admin plane asks for the token in this file", "file", path, "made_now", made)

@@ -40,6 +40,18 @@ func (p *program) quiet() *slog.Logger {
 	return slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
+// openBooks opens the books in a directory, to post into them, which nobody else may have
+// then, or to read.
+func (p *program) openBooks(ctx context.Context, dir string, post bool) (*ledger.Ledger, error) {
+	if !post {
+		return p.openForReading(ctx, dir)
+	}
+	if err := hasLedger(dir); err != nil {
+		return nil, err
+	}
+	return ledger.Open(dir, ledger.Options{Logger: p.quiet()})
+}
+
 // openForReading opens the books in a directory, whoever has them: in use, or where
 // nothing can be written, it reads a copy.
 func (p *program) openForReading(ctx context.Context, dir string) (*ledger.Ledger, error) {

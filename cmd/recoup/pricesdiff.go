@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/big"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
@@ -80,9 +78,7 @@ func (f *pricesFlags) diff(c *cobra.Command, args []string) error {
 	}
 	changes := changesBetween(books[0], books[1], f.provider, at)
 	if f.format == formatJSON {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(map[string]any{"before": books[0].Version(), "after": books[1].Version(), "at": at, "changes": append([]priceChange{}, changes...)})
+		return writeJSON(c.OutOrStdout(), map[string]any{"before": books[0].Version(), "after": books[1].Version(), "at": at, "changes": append([]priceChange{}, changes...)})
 	}
 	return writeChanges(c.OutOrStdout(), books, at, changes)
 }
@@ -162,15 +158,8 @@ func writeChanges(w io.Writer, books [2]*pricing.Book, at time.Time, changes []p
 		_, err := fmt.Fprintf(w, "%sno difference\n", title)
 		return err
 	}
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Format.Header = text.FormatDefault
-	t.AppendHeader(table.Row{"provider", "model", "tier", "kind", "before", "after", "%", "from"})
-	var columns []table.ColumnConfig
-	for n := 5; n <= 7; n++ {
-		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(columns)
+	t := newTable("provider", "model", "tier", "kind", "before", "after", "%", "from")
+	rightAligned(t, 5, 7)
 	dash := func(s string) string {
 		if s == "" {
 			return "-"

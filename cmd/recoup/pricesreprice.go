@@ -1,18 +1,14 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/reprice"
 )
 
@@ -75,9 +71,7 @@ func (f *repriceFlags) run(c *cobra.Command, p *program) error {
 		return err
 	}
 	if f.format == formatJSON {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(result)
+		return writeJSON(c.OutOrStdout(), result)
 	}
 	return writeRepriced(c.OutOrStdout(), result, f.post)
 }
@@ -87,16 +81,7 @@ func (f *repriceFlags) offline(c *cobra.Command, p *program, req reprice.Request
 	if err != nil {
 		return result, err
 	}
-	if err := hasLedger(f.dataDir); err != nil {
-		return result, err
-	}
-	open := p.openForReading
-	if req.Post {
-		open = func(_ context.Context, dir string) (*ledger.Ledger, error) {
-			return ledger.Open(dir, ledger.Options{Logger: p.quiet()})
-		}
-	}
-	books, err := open(c.Context(), f.dataDir)
+	books, err := p.openBooks(c.Context(), f.dataDir, req.Post)
 	if err != nil {
 		return result, err
 	}
@@ -107,15 +92,8 @@ func (f *repriceFlags) offline(c *cobra.Command, p *program, req reprice.Request
 func writeRepriced(w io.Writer, r reprice.Result, post bool) error {
 	fmt.Fprintf(w, "%d attempts, by price book %s\n", r.Attempts, r.Version)
 	if len(r.Changes) > 0 {
-		t := table.NewWriter()
-		t.SetStyle(table.StyleLight)
-		t.Style().Format.Header = text.FormatDefault
-		t.AppendHeader(table.Row{"provider", "model", "tier", "attempts", "posted $", "now $", "difference $", "posted by", "now by", "status"})
-		var columns []table.ColumnConfig
-		for n := 4; n <= 7; n++ {
-			columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
-		}
-		t.SetColumnConfigs(columns)
+		t := newTable("provider", "model", "tier", "attempts", "posted $", "now $", "difference $", "posted by", "now by", "status")
+		rightAligned(t, 4, 7)
 		for _, c := range r.Changes {
 			t.AppendRow(table.Row{c.Provider, c.Model, c.Tier, c.Attempts, c.BeforeUSD, c.AfterUSD, c.Difference, c.Before, c.From, c.Status})
 		}

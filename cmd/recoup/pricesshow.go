@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/recoup-gateway/recoup/internal/token"
@@ -57,11 +56,8 @@ func writeOrigins(w io.Writer, book *pricing.Book, q pricing.Query) error {
 		_, err := fmt.Fprintf(w, "%s of %s has no price at %s\n\n", q.Model, q.Provider, q.At.Format(time.RFC3339))
 		return err
 	}
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Format.Header = text.FormatDefault
-	t.AppendHeader(table.Row{"tier", "kind", "rate", "from"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, Align: text.AlignRight, AlignHeader: text.AlignRight}})
+	t := newTable("tier", "kind", "rate", "from")
+	rightAligned(t, 3, 3)
 	from := row.Origin.String()
 	if row.Discount != "" {
 		from += ", " + row.Source

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/recoup-gateway/recoup/internal/token"
 	"github.com/recoup-gateway/recoup/pricing"
@@ -66,9 +64,7 @@ func writePricesJSON(w io.Writer, version string, rows []pricing.Row) error {
 			r.From, r.To, r.KnownFrom, r.Hours, r.Source, r.Origin.String(), r.Discount, r.Notes,
 		})
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return writeJSON(w, out)
 }
 
 type pricesKind struct {
@@ -83,19 +79,13 @@ var pricesKinds = []pricesKind{
 }
 
 func writePrices(w io.Writer, version string, rows []pricing.Row, details bool) error {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Format.Header = text.FormatDefault
+	t := newTable()
 	header := table.Row{"provider", "model", "tier"}
 	for _, k := range pricesKinds {
 		header = append(header, k.header)
 	}
 	t.AppendHeader(append(header, "from", "to", "when", "known", "status"))
-	var columns []table.ColumnConfig
-	for i := range pricesKinds {
-		columns = append(columns, table.ColumnConfig{Number: 4 + i, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(columns)
+	rightAligned(t, 4, 3+len(pricesKinds))
 	var notes strings.Builder
 	footnotes := 0
 	for _, r := range rows {

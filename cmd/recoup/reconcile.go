@@ -3,22 +3,18 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
 	"github.com/recoup-gateway/recoup/internal/audit/bucket"
 	"github.com/recoup-gateway/recoup/internal/audit/vendor"
-	"github.com/recoup-gateway/recoup/internal/ledger"
 )
 
 // reconcileFlags are those of reconcile.
@@ -71,11 +67,7 @@ to post there, the gateway must be stopped. docs/reconcile.md explains each part
 	fs.StringVar(&f.baseURL, "base-url", "", "`URL` of the admin API, in place of the vendor's")
 	fs.StringVar(&f.dataDir, "data-dir", "", "`directory` of a gateway's data, in place of a running one")
 	f.operator.flags(c)
-	// Of the flags of the configuration, those that say what prices there are.
-	all := pflag.NewFlagSet("recoup", pflag.ContinueOnError)
-	f.loader = config.NewLoader(all, p.environ)
-	fs.AddFlag(all.Lookup("config"))
-	fs.AddFlag(all.Lookup("prices"))
+	f.loader = p.pricesLoader(fs)
 	formatFlag(c, &f.format)
 	c.MarkFlagsMutuallyExclusive("data-dir", "admin-url")
 	return c
@@ -112,9 +104,7 @@ func (f *reconcileFlags) run(c *cobra.Command, files []string) error {
 		return err
 	}
 	if f.format == formatJSON {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(result)
+		return writeJSON(c.OutOrStdout(), result)
 	}
 	return writeReconciled(c.OutOrStdout(), &result, f.post)
 }
@@ -186,8 +176,7 @@ func checkBaseURL(base string) error {
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return fmt.Errorf("--base-url: %q: want https://host", base)
 	}
-	ip := net.ParseIP(u.Hostname())
-	if u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if u.Scheme == "http" && !config.Loopback(u.Hostname()) {
 		return fmt.Errorf("--base-url: %q: the admin key is sent there: want https", base)
 	}
 	return nil
@@ -207,16 +196,7 @@ func (f *reconcileFlags) offline(ctx context.Context, s *vendor.Statement) (resu
 	if err != nil {
 		return result, err
 	}
-	if err := hasLedger(f.dataDir); err != nil {
-		return result, err
-	}
-	open := f.program.openForReading
-	if f.post {
-		open = func(_ context.Context, dir string) (*ledger.Ledger, error) {
-			return ledger.Open(dir, ledger.Options{Logger: f.program.quiet()})
-		}
-	}
-	books, err := open(ctx, f.dataDir)
+	books, err := f.program.openBooks(ctx, f.dataDir, f.post)
 	if err != nil {
 		return result, err
 	}

@@ -106,9 +106,12 @@ func (b *billed) open(base, path, model string, script simulator.Script) *http.R
 	return resp
 }
 
-// settled waits until n attempts are.
+// settled waits until n attempts are, and the bill is final.
 func (b *billed) settled(n int64) {
 	b.t.Helper()
+	if err := b.sim.WaitIdle(b.t.Context()); err != nil {
+		b.t.Fatal(err)
+	}
 	for deadline := time.Now().Add(2 * patience); ; runtime.Gosched() {
 		var sum audit.Summary
 		if _, body := get(b.t, b.admin+"/api/v1/audit"); json.Unmarshal([]byte(body), &sum) != nil {

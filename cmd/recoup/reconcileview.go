@@ -7,7 +7,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/recoup-gateway/recoup/internal/audit/bucket"
 	"github.com/recoup-gateway/recoup/pricing"
@@ -26,15 +25,6 @@ func signedDollars(s pricing.Sum) string {
 		return "+" + s.String()
 	}
 	return s.String()
-}
-
-// rightAligned has the columns from first to last on the right.
-func rightAligned(t table.Writer, first, last int) {
-	var columns []table.ColumnConfig
-	for n := first; n <= last; n++ {
-		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(columns)
 }
 
 func writeReconciled(w io.Writer, r *bucket.Result, post bool) error {

@@ -189,6 +189,13 @@ func checkFormat(format string) error {
 	return nil
 }
 
+// writeJSON prints what a command has found out itself, as JSON.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
 // writeIndented prints what a gateway has answered.
 func writeIndented(w io.Writer, data json.RawMessage) error {
 	var b bytes.Buffer

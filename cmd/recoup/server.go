@@ -18,9 +18,7 @@ import (
 
 	"github.com/recoup-gateway/recoup/cmd/recoup/internal/config"
 	"github.com/recoup-gateway/recoup/gateway"
-	"github.com/recoup-gateway/recoup/internal/audit"
 	"github.com/recoup-gateway/recoup/internal/audit/incident"
-	"github.com/recoup-gateway/recoup/internal/console"
 	"github.com/recoup-gateway/recoup/internal/gatewaykeys"
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
@@ -113,10 +111,7 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 	if err != nil {
 		return nil, err
 	}
-	adminHandler := s.gateway.Admin(gateway.AdminOptions{
-		Gatherer: registry, Token: tokens.all, Operator: tokens.operator, Pprof: settings.Pprof,
-		API: s.api(audit.Handler(s.auditOptions(registry, logger))), Console: console.Handler(),
-	})
+	adminHandler := s.adminHandler(registry, tokens, settings.Pprof)
 	s.watch = incident.Start(incident.Options{Ledger: s.ledger, Prices: s.gateway.Prices, Logger: logger, Rule: settings.Incidents, Unbooked: s.unbooked})
 	s.keeper = keepBooks(s.ledger, settings.LedgerRetention, logger)
 	requests, abandon := context.WithCancel(context.Background())

@@ -74,6 +74,15 @@ func newTable(header ...any) table.Writer {
 	return t
 }
 
+// rightAligned has the columns from first to last on the right.
+func rightAligned(t table.Writer, first, last int) {
+	var columns []table.ColumnConfig
+	for n := first; n <= last; n++ {
+		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(columns)
+}
+
 // printable is what came from outside, fit for a terminal and for a column.
 func printable(s string, width int) string {
 	s = strings.Map(func(r rune) rune {

@@ -14,10 +14,10 @@ import (
 )
 
 // auditOptions are what the audit of a running gateway is made from.
-func (s *server) auditOptions(g prometheus.Gatherer, logger *slog.Logger) audit.Options {
+func (s *server) auditOptions(g prometheus.Gatherer) audit.Options {
 	began := time.Now().UTC().Truncate(time.Millisecond)
-	return audit.Options{Ledger: s.ledger, Prices: s.gateway.Prices, Logger: logger, One: &s.comparing, Uncovered: func() report.Uncovered {
-		return report.Uncovered{Known: true, Since: began, Calls: passedThrough(g, logger), Running: int64(s.log.Stats().Unsettled)}
+	return audit.Options{Ledger: s.ledger, Prices: s.gateway.Prices, Logger: s.logger, One: &s.comparing, Uncovered: func() report.Uncovered {
+		return report.Uncovered{Known: true, Since: began, Calls: passedThrough(g, s.logger), Running: int64(s.log.Stats().Unsettled)}
 	}}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -135,9 +134,7 @@ func checkFiles(dir string) []proof.Damage {
 
 func writeProof(w io.Writer, p *proof.Proof, format string) error {
 	if format == formatJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(p)
+		return writeJSON(w, p)
 	}
 	b := &textOut{w: w}
 	for _, d := range p.Damaged {

@@ -17,7 +17,7 @@ func (a *answer) messageFrames(pingEvery int, usage bool) iter.Seq[frame] {
 	return func(yield func(frame) bool) {
 		start := append([]byte(`{"type":"message_start","message":`), a.messageHead()...)
 		start = append(start, `"content":[],"stop_reason":null,"stop_sequence":null,"usage":`...)
-		start = a.appendMessageUsage(start, messagePlaceholder, 0)
+		start = append(a.appendMessageUsage(start, messagePlaceholder, 0), '}')
 		if !yield(frame{event: "message_start", data: append(start, `}}`...), prelude: true}) {
 			return
 		}
@@ -123,13 +123,13 @@ func (a *answer) signature(block int, yield func(frame) bool) bool {
 
 func (a *answer) thoughtSignature() string { return "Eo" + letters(a.seed+5, 90) }
 
-// appendMessageUsage is the usage of message_start and of a whole message.
+// appendMessageUsage begins the usage of message_start and of a whole message.
 func (a *answer) appendMessageUsage(b []byte, output, hidden int) []byte {
 	b = a.appendMessageInput(append(b, '{'))
 	b = appendInt(b, `,"cache_creation":{"ephemeral_5m_input_tokens":`, a.cacheWrite)
 	b = appendInt(b, `,"ephemeral_1h_input_tokens":`, a.cacheWrite1h)
 	b = appendOutput(append(b, '}'), output, hidden)
-	return append(b, `,"service_tier":"`+escape(cmp.Or(a.tier, "standard"))+`"}`...)
+	return append(b, `,"service_tier":"`+escape(cmp.Or(a.tier, "standard"))+`"`...)
 }
 
 func (a *answer) appendMessageInput(b []byte) []byte {
@@ -188,7 +188,7 @@ func (a *answer) messageBody(usage bool) []byte {
 	if usage {
 		b = append(b, `,"usage":`...)
 		b = a.appendMessageUsage(b, a.total(), a.hidden)
-		b = append(a.appendSearches(b[:len(b)-1]), '}')
+		b = append(a.appendSearches(b), '}')
 	}
 	return append(b, '}')
 }

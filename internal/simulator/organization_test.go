@@ -51,6 +51,9 @@ func TestReportsOfAnOrganization(t *testing.T) {
 	for range 3 {
 		send(http.MethodPost, "/v1/messages", `{"model":"claude-haiku-4-5","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`)
 	}
+	if err := sim.WaitEnded(t.Context(), 3); err != nil { // a client has its answer a little before
+		t.Fatal(err)
+	}
 	window := "bucket_width=1h&limit=2&starting_at=2026-11-23T00:00:00Z&ending_at=2026-11-23T03:00:00Z"
 	output, cents, buckets, page := 0.0, []string{}, 0, ""
 	for range 2 {

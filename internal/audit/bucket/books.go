@@ -20,6 +20,10 @@ import (
 // key is a model, tier and day.
 type key struct{ model, tier, day string }
 
+func (k key) compare(l key) int {
+	return cmp.Or(cmp.Compare(k.day, l.day), cmp.Compare(k.model, l.model), cmp.Compare(k.tier, l.tier))
+}
+
 // booked is what the books have of a key.
 type booked struct {
 	Side
@@ -77,8 +81,7 @@ func (c *comparing) read(ctx context.Context) (*shelf, error) {
 		return nil
 	})
 	for _, b := range h.by {
-		slices.SortStableFunc(b.late, func(a, b call) int { return b.ended.Compare(a.ended) })
-		b.late = b.late[:min(len(b.late), maxLate)]
+		b.keepLatest()
 	}
 	return h, err
 }
@@ -87,7 +90,7 @@ func (c *comparing) read(ctx context.Context) (*shelf, error) {
 // what may have come late.
 func (h *shelf) keyOf(row *ledger.Row) key {
 	k := key{row.Model, vendor.Tier(row.ServiceTier), row.At.UTC().Format(time.DateOnly)}
-	if k.model == other && row.AskedModel != "" {
+	if k.model == settle.Other && row.AskedModel != "" {
 		k.model = row.AskedModel
 	}
 	return h.c.tierless(k)
@@ -112,8 +115,7 @@ func (h *shelf) add(row *ledger.Row) error {
 	if row.Ended.After(row.At) && h.late(row.Ended, row.At) || h.late(row.At, row.At) {
 		b.late = append(b.late, call{s, cmp.Or(row.Ended, row.At), tools})
 		if len(b.late) > 2*maxLate {
-			slices.SortStableFunc(b.late, func(a, b call) int { return b.ended.Compare(a.ended) })
-			b.late = b.late[:maxLate]
+			b.keepLatest()
 		}
 	}
 	if before {
@@ -132,8 +134,14 @@ func (h *shelf) add(row *ledger.Row) error {
 		b.tools[name] = b.tools[name].Plus(usd)
 	}
 	b.mixed = b.mixed || !maps.Equal(b.rates.PerToken, e.History.Rates.PerToken)
-	b.estimates(row, &e)
+	b.estimates(row, &e, s)
 	return nil
+}
+
+// keepLatest sorts the calls that can be on the next day's bill, and drops what are too many.
+func (b *booked) keepLatest() {
+	slices.SortStableFunc(b.late, func(a, b call) int { return b.ended.Compare(a.ended) })
+	b.late = b.late[:min(len(b.late), maxLate)]
 }
 
 // early is the day of what came before the bill's time.
@@ -176,21 +184,15 @@ func (h *shelf) side(row *ledger.Row) (s Side) {
 	return s
 }
 
-// estimates adds what an attempt's bounds leave open.
-func (b *booked) estimates(row *ledger.Row, e *settle.Evidence) {
+// estimates adds what the bounds of an attempt with these figures leave open.
+func (b *booked) estimates(row *ledger.Row, e *settle.Evidence, point Side) {
 	bill := &row.Current.Bill
 	if !bill.InputBasis.Estimated() && !bill.OutputBasis.Estimated() {
 		return
 	}
 	b.estimated++
-	var input int64
-	for _, l := range bill.Input {
-		if !l.Kind.IsTool() {
-			input += l.Tokens
-		}
-	}
 	if bill.InputBasis.Estimated() {
-		b.in.widen(e.Input, input)
+		b.in.widen(e.Input, point.Tokens.AllInput())
 		if e.Input.Low == 0 {
 			b.maybe++
 		}
@@ -200,15 +202,11 @@ func (b *booked) estimates(row *ledger.Row, e *settle.Evidence) {
 		output.High = min(output.High, output.Point+max(tailLeast, output.Point/tailShare))
 	}
 	if bill.OutputBasis.Estimated() {
-		b.out.widen(output, bill.Output.Tokens)
+		b.out.widen(output, point.Tokens.Output)
 	}
 	if bounds := e.Bounds(); bounds != nil {
-		point := pricing.Sum{}.Add(bill.Output.Amount)
-		for _, l := range bill.Input {
-			point = point.Add(l.Amount)
-		}
-		b.usd[0] = b.usd[0].Plus(point).Minus(pricing.Sum{}.Add(bounds.Input.From).Add(bounds.Output.From))
-		b.usd[1] = b.usd[1].Plus(pricing.Sum{}.Add(bounds.Input.To).Add(bounds.Output.To)).Minus(point)
+		b.usd[0] = b.usd[0].Plus(point.USD).Minus(pricing.Sum{}.Add(bounds.Input.From).Add(bounds.Output.From))
+		b.usd[1] = b.usd[1].Plus(pricing.Sum{}.Add(bounds.Input.To).Add(bounds.Output.To)).Minus(point.USD)
 	}
 	if !bill.OutputBasis.Estimated() || !cut(e) {
 		return

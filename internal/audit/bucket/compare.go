@@ -18,9 +18,6 @@ import (
 // ErrInvalid is in the error of a statement that can't be compared, or not be posted.
 var ErrInvalid = errors.New("the statement can't be used")
 
-// other is the ledger's label of models that the price book doesn't know.
-const other = "other"
-
 // Sources are what a statement is compared with.
 type Sources struct {
 	Books  *ledger.Ledger
@@ -59,7 +56,7 @@ func Compare(ctx context.Context, from Sources, s *vendor.Statement, post bool) 
 	c.fill(h)
 	extra := c.chargeTools(h, c.bill(h))
 	if s.HasUsage {
-		c.lags(h, c.cells)
+		c.lags(h)
 	}
 	if err := c.explain(extra); err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
@@ -230,9 +227,7 @@ func (c *comparing) bill(h *shelf) (extra []*cell) {
 		}
 		extra = append(extra, at)
 	}
-	slices.SortFunc(extra, func(a, b *cell) int {
-		return cmp.Or(strings.Compare(a.day, b.day), strings.Compare(a.model, b.model), strings.Compare(a.tier, b.tier))
-	})
+	slices.SortFunc(extra, func(a, b *cell) int { return a.compare(b.key) })
 	for _, at := range c.cells {
 		c.r.Billed.add(at.billed)
 	}
@@ -271,13 +266,12 @@ func (c *comparing) explain(extra []*cell) error {
 			at.parts = append(at.parts, p)
 		}
 	}
-	for _, at := range slices.Concat(slices.Collect(maps.Values(c.cells)), extra) {
+	all := slices.Concat(slices.Collect(maps.Values(c.cells)), extra)
+	// Stable: what the bill charges apart may be of the model, tier and day of a cell, and follows it.
+	slices.SortStableFunc(all, func(a, b *cell) int { return a.compare(b.key) })
+	for _, at := range all {
 		c.keep(at)
 	}
-	// Stable: what the bill charges apart may be of the model, tier and day of a cell, and follows it.
-	slices.SortStableFunc(c.r.Cells, func(a, b Cell) int {
-		return cmp.Or(strings.Compare(a.Day, b.Day), strings.Compare(a.Model, b.Model), strings.Compare(a.Tier, b.Tier))
-	})
 	c.sum()
 	return nil
 }

@@ -1,7 +1,6 @@
 package bucket
 
 import (
-	"slices"
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/audit/vendor"
@@ -13,9 +12,9 @@ const maxMoved = 64
 // lags finds calls that the vendor counts to the day after that of the gateway. Only
 // what explains a day's whole difference, but for estimates, is a lag: the calls that
 // ended last are moved on, one after the other, until it does.
-func (c *comparing) lags(h *shelf, cells map[key]*cell) {
+func (c *comparing) lags(h *shelf) {
 	models := map[[2]string]bool{}
-	for k := range cells {
+	for k := range c.cells {
 		models[[2]string{k.model, k.tier}] = true
 	}
 	days := daysOf(c.s)
@@ -23,7 +22,7 @@ func (c *comparing) lags(h *shelf, cells map[key]*cell) {
 		var in []call // moved here from the day before
 		fixed := false
 		for i, day := range days {
-			at := cells[key{m[0], m[1], day}]
+			at := c.cells[key{m[0], m[1], day}]
 			var before []call
 			if i == 0 {
 				if b := h.by[key{m[0], m[1], early}]; b != nil {
@@ -32,7 +31,7 @@ func (c *comparing) lags(h *shelf, cells map[key]*cell) {
 			}
 			next, last := (*cell)(nil), i == len(days)-1
 			if !last {
-				next = cells[key{m[0], m[1], days[i+1]}]
+				next = c.cells[key{m[0], m[1], days[i+1]}]
 			}
 			in, fixed = at.move(before, in, fixed, func(out []call) bool {
 				return len(out) == 0 || last || next != nil && next.takes(out)
@@ -118,5 +117,5 @@ func daysOf(s *vendor.Statement) (days []string) {
 	for t := s.From.UTC().Truncate(24 * time.Hour); t.Before(s.To); t = t.AddDate(0, 0, 1) {
 		days = append(days, t.Format(time.DateOnly))
 	}
-	return slices.Clip(days)
+	return days
 }

@@ -1,7 +1,6 @@
 package bucket
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/settle"
 	"github.com/recoup-gateway/recoup/pricing"
 )
 
@@ -21,9 +21,7 @@ func (c *comparing) post(ctx context.Context, really bool) error {
 		return err
 	}
 	// The oldest first: if its month is closed, nothing is posted.
-	keys := slices.SortedFunc(maps.Keys(all), func(a, b key) int {
-		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.model, b.model), cmp.Compare(a.tier, b.tier))
-	})
+	keys := slices.SortedFunc(maps.Keys(all), key.compare)
 	us := make([]ledger.Unexplained, len(keys))
 	for i, k := range keys {
 		if us[i], err = all[k].unexplained(c.s.Provider, k); err != nil {
@@ -100,5 +98,5 @@ func (c *comparing) label(model string) string {
 	if id, ok := c.prices.Resolve(c.s.Provider, model); ok {
 		return id
 	}
-	return other
+	return settle.Other
 }

@@ -58,11 +58,13 @@ func (r *record) numbers(columns ...column) (err error) {
 	return nil
 }
 
-// forms of CSV, by columns that only they have.
-var forms = []struct {
+// form is one of CSV, by columns that only it has.
+type form struct {
 	columns []string
 	read    func(*record) (*Row, error)
-}{
+}
+
+var forms = []form{
 	{[]string{"usage_date_utc", "cost_usd"}, anthropicCostRecord},
 	{[]string{"usage_date_utc", "usage_output_tokens"}, anthropicUsageRecord},
 	{[]string{"start_time", "end_time", "amount_value", "amount_currency", "line_item"}, openAICostRecord},
@@ -80,13 +82,10 @@ func readCSV(name string, in io.Reader, c *lineCounter, s sink) error {
 	for i, h := range head {
 		r.columns[strings.ToLower(strings.TrimSpace(h))] = i
 	}
-	form := slices.IndexFunc(forms, func(f struct {
-		columns []string
-		read    func(*record) (*Row, error)
-	}) bool {
+	known := slices.IndexFunc(forms, func(f form) bool {
 		return !slices.ContainsFunc(f.columns, func(column string) bool { return !r.has(column) })
 	})
-	if form < 0 && !(r.has("start_time") && r.has("end_time_iso") && len(head) == 4) { // OpenAI's, of nothing
+	if known < 0 && !(r.has("start_time") && r.has("end_time_iso") && len(head) == 4) { // OpenAI's, of nothing
 		return fmt.Errorf("%s:1: the columns are those of no export of usage or costs that is known: %.200q", name, strings.Join(head, ","))
 	}
 	for {
@@ -98,10 +97,10 @@ func readCSV(name string, in io.Reader, c *lineCounter, s sink) error {
 			return csvError(name, err)
 		}
 		line, _ := d.FieldPos(0)
-		if form < 0 {
+		if known < 0 {
 			return fmt.Errorf("%s:%d: a row in an export that has no columns for one", name, line)
 		}
-		row, err := forms[form].read(r)
+		row, err := forms[known].read(r)
 		if err == nil {
 			err = row.check()
 		}

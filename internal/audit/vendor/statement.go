@@ -85,6 +85,16 @@ type Reading struct {
 
 type window struct{ from, to time.Time }
 
+// widen has the window be of the other one's time too.
+func (w *window) widen(other window) {
+	if other.from.Before(w.from) {
+		w.from = other.from
+	}
+	if other.to.After(w.to) {
+		w.to = other.to
+	}
+}
+
 // digestKey is a file. Two reports that are fetched are the same where nothing was billed.
 type digestKey struct {
 	asked  Kind
@@ -163,17 +173,10 @@ func (r *Reading) bucket(kind Kind, from, to time.Time) error {
 	if width := to.Sub(from); r.s.Width == 0 || width < r.s.Width {
 		r.s.Width = width
 	}
-	w := r.windows[kind]
-	if w == nil {
-		w = &window{from, to}
-		r.windows[kind] = w
+	if r.windows[kind] == nil {
+		r.windows[kind] = &window{from, to}
 	}
-	if from.Before(w.from) {
-		w.from = from
-	}
-	if to.After(w.to) {
-		w.to = to
-	}
+	r.windows[kind].widen(window{from, to})
 	return nil
 }
 
@@ -346,12 +349,7 @@ func (r *Reading) window(s *Statement) error {
 			return fmt.Errorf("the usage is of %s to %s, the costs of %s to %s: give reports of one time, or --since and --until",
 				all.from.Format(time.RFC3339), all.to.Format(time.RFC3339), w.from.Format(time.RFC3339), w.to.Format(time.RFC3339))
 		default:
-			if w.from.Before(all.from) {
-				all.from = w.from
-			}
-			if w.to.After(all.to) {
-				all.to = w.to
-			}
+			all.widen(*w)
 		}
 	}
 	if all == nil {

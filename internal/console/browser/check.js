@@ -170,6 +170,28 @@ async function away() {
   way.close();
 }
 
+// late opens an audit while the one before is still being made, which then comes too late.
+async function late() {
+  const { context, page, expect } = await open("late", admin, 1280, "light");
+  await live(page);
+  let release;
+  const held = new Promise((go) => (release = go));
+  await page.route(/format=json&incident=/, (route) => held.then(() => route.continue()));
+  await page.locator("#incidents").getByRole("button", { name: /^Audit of incident/ }).first().click();
+  const audit = page.getByRole("dialog", { name: /^Audit/ });
+  await audit.getByText("Reading the books").waitFor();
+  await audit.getByRole("button", { name: "Close" }).click();
+  await page.getByRole("button", { name: "Audit of 24 hours" }).click();
+  await audit.getByText("What it cost").waitFor();
+  const shown = await page.locator("#audit-body > div").elementHandle();
+  const came = page.waitForResponse(/format=json&incident=/);
+  release();
+  await (await came).finished();
+  await page.evaluate(() => fetch("/api/v1/incidents").then((r) => r.text())); // by then it has been read
+  expect(await shown.evaluate((e) => e.isConnected), "an audit that came late is in the place of the one that is open");
+  await context.close();
+}
+
 // rows has a table of the page changed, which moves no row that need not be.
 async function rows() {
   const { context, page, expect } = await open("rows", admin, 1280, "light");
@@ -251,7 +273,7 @@ const attempt = (what, does) => does().catch((e) => wrong.push(`${what}: ${e}`))
 for (const width of [1280, 390]) {
   for (const scheme of ["light", "dark"]) await attempt(`${scheme}-${width}`, () => walk(width, scheme));
 }
-for (const [what, does] of Object.entries({ guarded: guard, rate, away, rows, line })) await attempt(what, does);
+for (const [what, does] of Object.entries({ guarded: guard, rate, away, late, rows, line })) await attempt(what, does);
 await browser.close();
 for (const w of wrong) console.log(w);
 process.exit(wrong.length > 0 ? 1 : 0);

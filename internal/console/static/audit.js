@@ -27,10 +27,13 @@ export async function loadIncidents() {
   none("incidents", incidents.length === 0);
 }
 
+let asked = ""; // the query whose audit is shown
+
 // show opens the audit that a query asks for. The report is a page of its own with its own
 // style: it is put behind a shadow root, which keeps the two apart.
 async function show(title, query, file) {
   const dialog = byId("audit"), body = byId("audit-body"), stories = byId("audit-stories");
+  asked = query;
   byId("audit-title").textContent = title;
   byId("audit-save").hidden = true;
   stories.replaceChildren();
@@ -38,19 +41,14 @@ async function show(title, query, file) {
   dialog.showModal();
   try {
     const [html, report] = await guarded(() => Promise.all([getText(`/api/v1/audit?format=html&${query}`), getJSON(`/api/v1/audit?format=json&${query}`)]));
+    if (asked !== query) return; // another one was opened meanwhile
     const style = /<style>([^]*?)<\/style>/; // taken out before: the console's policy refuses what is inline
     const sheet = new CSSStyleSheet();
     sheet.replaceSync((style.exec(html)?.[1] ?? "").replaceAll(":root", ":host"));
     const page = new DOMParser().parseFromString(html.replace(style, ""), "text/html");
     page.querySelectorAll("style, script").forEach((s) => s.remove());
     for (const h of page.querySelectorAll("h1")) h.replaceWith(el("p", { class: "title" }, h.textContent));
-    for (const [from, to] of [["main", "div"], ["header", "div"], ["footer", "div"]]) { // the console has these already
-      for (const e of page.querySelectorAll(from)) {
-        const plain = el(to, { class: from });
-        plain.append(...e.childNodes);
-        e.replaceWith(plain);
-      }
-    }
+    for (const e of page.querySelectorAll("main, header, footer")) e.replaceWith(el("div", { class: e.localName }, ...e.childNodes)); // the console has these already
     const host = el("div");
     const root = host.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
@@ -62,7 +60,7 @@ async function show(title, query, file) {
     byId("audit-save").hidden = false;
     byId("audit-save").onclick = () => save(html, file);
   } catch (e) {
-    body.replaceChildren(el("p", {}, e.message));
+    if (asked === query) body.replaceChildren(el("p", {}, e.message));
   }
 }
 

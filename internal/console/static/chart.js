@@ -1,6 +1,6 @@
 // A small picture of the last five minutes: live streams, and those of them that nobody
 // is connected to.
-import { count, el, plural, setText } from "./dom.js";
+import { count, el, mark, plural, setText } from "./dom.js";
 
 const seconds = 300;
 const height = 130, left = 34, bottom = 20, top = 8;
@@ -10,7 +10,6 @@ export class Chart {
 
   constructor(host) {
     this.svg = el("svg", { height, role: "img" });
-    const mark = (name) => el("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, el("rect", { width: 10, height: 10, class: `fill-${name}` }));
     this.host = host;
     this.counts = [el("b"), el("b")];
     host.append(this.svg, el("ul", { class: "legend" },

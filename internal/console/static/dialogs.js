@@ -1,5 +1,5 @@
 // What opens over the page.
-import { byId, el } from "./dom.js";
+import { byId, el, setText } from "./dom.js";
 import { Refused, token } from "./gateway.js";
 
 for (const button of document.querySelectorAll("[data-close]")) {
@@ -57,7 +57,7 @@ export async function confirmCancel(id, model, provider) {
 export function problem(text = "") {
   const p = byId("problem");
   p.hidden = text === "";
-  if (p.textContent !== text) p.textContent = text;
+  setText(p, text);
 }
 
 // announce says something to who doesn't see the page.

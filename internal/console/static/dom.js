@@ -3,16 +3,15 @@
 
 export const byId = (id) => document.getElementById(id);
 
-const svgNames = new Set(["svg", "path", "rect", "line", "text", "title"]);
+const svgNames = new Set(["svg", "path", "rect", "line", "text"]);
 
-// el makes an element. Its attributes are set as such, on… as listeners; its children
-// are nodes or text.
+// el makes an element. Its attributes are set as such, functions as listeners; its
+// children are nodes or text.
 export function el(name, attributes = {}, ...children) {
   const node = svgNames.has(name) ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value === undefined || value === false) continue;
     if (typeof value === "function") node.addEventListener(key, value);
-    else node.setAttribute(key, value === true ? "" : value);
+    else node.setAttribute(key, value);
   }
   node.append(...children.filter((c) => c !== undefined && c !== ""));
   return node;
@@ -81,7 +80,7 @@ export function none(id, empty) {
 const grouped = new Intl.NumberFormat("en-US");
 export const count = (n) => grouped.format(n);
 
-export const plural = (n, one, more = one + "s") => `${count(n)} ${n === 1 ? one : more}`;
+export const plural = (n, one) => `${count(n)} ${n === 1 ? one : `${one}s`}`;
 
 // money writes a decimal string of US dollars as people read it; the exact one goes
 // into a title.
@@ -101,7 +100,7 @@ export function duration(seconds) {
   return `${Math.floor(s / 3600)}\u00a0h ${Math.floor((s % 3600) / 60)}\u00a0min`;
 }
 
-const pad = (n, width = 2) => String(n).padStart(width, "0");
+const pad = (n) => String(n).padStart(2, "0");
 
 export function clock(at) {
   const d = new Date(at);
@@ -112,6 +111,9 @@ export function stamp(at) {
   const d = new Date(at);
   return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${clock(at)}`;
 }
+
+// mark is a square of a colour, in a legend.
+export const mark = (name) => el("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, el("rect", { width: 10, height: 10, class: `fill-${name}` }));
 
 // short is the end of a stream's id: its beginning is the time, alike for neighbours.
 export const short = (id) => `…\u2060${id.slice(-12)}`; // breaks no line

@@ -4,7 +4,7 @@ const tokenKey = "recoup-admin-token";
 
 export const token = {
   get: () => sessionStorage.getItem(tokenKey) ?? "",
-  set: (value) => (value === "" ? sessionStorage.removeItem(tokenKey) : sessionStorage.setItem(tokenKey, value)),
+  set: (value) => sessionStorage.setItem(tokenKey, value),
 };
 
 let ahead = 0; // of the reader's clock before the gateway's, in ms

@@ -1,9 +1,9 @@
 // What changes by itself: figures, live streams, breaks and resumes.
 import { announce, linkButton } from "./dialogs.js";
-import { byId, cards, clock, count, duration, el, fill, money, none, plural, setText, short, stamp, tags } from "./dom.js";
+import { byId, cards, clock, count, duration, el, fill, mark, money, none, plural, setText, short, stamp, tags } from "./dom.js";
 import { showFirstLine } from "./firstline.js";
 import { now } from "./gateway.js";
-import { cancel, leftBecause, openStory, stoppedBecause } from "./story.js";
+import { cancel, leftBecause, openStory, stoppedBecause, via } from "./story.js";
 
 // Each figure: its name, its class, and what it says.
 const amount = (of) => (f) => [money(f[of].usd), `${count(f[of].output_tokens)} output tokens`, f[of].usd];
@@ -20,7 +20,6 @@ const figures = [
 export function showOverview(o) {
   byId("all").hidden = false;
   byId("money").hidden = byId("found").hidden = !o.figures; // no books are kept
-  none("happened", happenings.length === 0);
   showFirstLine(o);
   if (o.figures) {
     cards(byId("figures"), figures.map(([name, kind, read]) => {
@@ -43,7 +42,7 @@ function share(f) {
     const width = (Number(usd) / sum) * 1000;
     rects.push(el("rect", { x, y: 0, width, height: 10, class: `fill-${kind}` }));
     x += width;
-    legend.push(el("li", {}, el("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, el("rect", { width: 10, height: 10, class: `fill-${kind}` })), `${name} ${((Number(usd) / sum) * 100).toFixed(1)} %`));
+    legend.push(el("li", {}, mark(kind), `${name} ${((Number(usd) / sum) * 100).toFixed(1)} %`));
   }
   byId("share").replaceChildren(el("div", { class: "share" }, el("svg", { viewBox: "0 0 1000 10", preserveAspectRatio: "none", "aria-hidden": "true" }, ...rects)), el("ul", { class: "legend", "aria-label": "Shares of what was paid" }, ...legend));
 }
@@ -80,13 +79,12 @@ export function showAges() {
   for (const row of byId("streams").rows) setText(row.cells[2], duration((now() - new Date(row.dataset.accepted)) / 1000));
 }
 
-const vias = { id: "by id", key: "by key", retry: "as a retry", auto: "as an equal call", admin: "by the operator" };
 const kept = 100;
 let happenings = [];
 
 function happenedRow(h) {
   const what = h.what === "end" ? h.state : h.what;
-  const why = h.what === "resume" ? `${vias[h.via] ?? h.via}${h.gap_seconds ? `, after ${duration(h.gap_seconds)}` : ""}` : (h.what === "break" ? leftBecause : stoppedBecause)[h.cause] ?? h.cause ?? "";
+  const why = h.what === "resume" ? `${via[h.via] ?? h.via}${h.gap_seconds ? `, after ${duration(h.gap_seconds)}` : ""}` : (h.what === "break" ? leftBecause : stoppedBecause)[h.cause] ?? h.cause ?? "";
   return el("tr", { class: "new", role: "row" }, el("td", { class: "t", role: "cell" }, el("time", { datetime: h.at, title: stamp(h.at) }, clock(h.at))),
     el("td", { role: "cell" }, el("span", { class: `state ${what}` }, what)), named(h, h.stream), el("td", { role: "cell" }, why));
 }

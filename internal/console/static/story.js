@@ -8,9 +8,7 @@ let shown = ""; // the id
 let latest = null; // what was told last of it
 let asked = 0; // when, to ask no more often than it pays
 
-const via = {
-  first: "the call", id: "by the stream's id", key: "by its Idempotency-Key", retry: "as a retry of the SDK", auto: "as an equal call", admin: "the operator",
-};
+export const via = { first: "the call", id: "by id", key: "by key", retry: "as a retry", auto: "as an equal call", admin: "by the operator" };
 export const leftBecause = { client: "the client's connection broke", gateway: "the gateway ended the connection", slow_reader: "the client read too slowly" };
 export const stoppedBecause = {
   cancelled: "somebody said so", grace: "nobody came back", disconnect: "the client left, and nobody could have come back", cap: "too many streams without a client",
@@ -81,7 +79,7 @@ export async function openStory(id) {
   try {
     await load(id);
   } catch (e) {
-    byId("story-body").replaceChildren(el("p", {}, e.message));
+    if (id === shown) byId("story-body").replaceChildren(el("p", {}, e.message));
   }
 }
 

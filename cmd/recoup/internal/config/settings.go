@@ -116,7 +116,10 @@ func (l *loading) check() {
 
 // AdminExposed reports whether others than this machine can reach the admin plane,
 // which then must have a token.
-func (s *Settings) AdminExposed() bool { return !loopback(s.AdminListen) }
+func (s *Settings) AdminExposed() bool {
+	host, _, _ := net.SplitHostPort(s.AdminListen)
+	return !Loopback(host)
+}
 
 // overlap reports whether no two listeners can have a and b.
 func overlap(a, b string) bool {
@@ -130,10 +133,9 @@ func wildcard(host string) bool {
 	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
-// loopback reports whether only this machine can reach address. What a name
-// resolves to may change, so of names only localhost is trusted.
-func loopback(address string) bool {
-	host, _, _ := net.SplitHostPort(address)
+// Loopback reports whether only this machine can be host, or reach what listens there.
+// What a name resolves to may change, so of names only localhost is trusted.
+func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
