@@ -38,6 +38,10 @@ func (t *tallying) add(row ledger.Row, name string, kind token.Kind, tokens int6
 	t.sums[a] = tokensAndMoney{s.tokens + tokens, s.amount.Add(amount)}
 }
 
+// opening is how long after its acceptance a call is in the log at the latest, be the
+// machine slow.
+const opening = time.Minute
+
 // row checks an attempt with all its revisions.
 func (t *tallying) row(row ledger.Row) error {
 	t.v.progress("books")(0)
@@ -48,8 +52,9 @@ func (t *tallying) row(row ledger.Row) error {
 		checkIdentities(rev, wrong)
 		t.v.money(row, rev, wrong)
 	}
-	// A process that goes on may have begun a stream since the log was read.
-	if row.Current.Outcomes == nil && !(t.v.p.Live && !row.At.Before(t.v.p.Began.Truncate(time.Millisecond))) {
+	// A process that goes on may have begun a stream since the log was read, or have
+	// accepted its call before, and written it then.
+	if row.Current.Outcomes == nil && !(t.v.p.Live && row.At.After(t.v.p.Began.Add(-opening))) {
 		t.v.pending[row.ID()] = true
 	}
 	t.sum(row)

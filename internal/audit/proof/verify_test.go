@@ -2,6 +2,7 @@ package proof
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -184,6 +185,23 @@ func TestPendingWithoutLog(t *testing.T) {
 	must(t, err)
 	if !p.Proved || p.Ledger.Adrift != 1 || p.Usage.Gone != 1 {
 		t.Errorf("%+v, %v", p.Ledger, p.Damaged)
+	}
+}
+
+// The log of a gateway that runs is read before its books. What it accepts meanwhile is in
+// the books alone, and is no damage; what was there before has to be in both.
+func TestAcceptedWhileTheLogIsRead(t *testing.T) {
+	for age, damages := range map[time.Duration]uint64{0: 0, time.Second: 0, 2 * opening: 1} {
+		dir := scene{output: 100, posting: func(p *ledger.Posting) {
+			p.Outcomes, p.Attempt.Stream[15], p.Attempt.At = nil, p.Attempt.Stream[15]^1, time.Now().Add(-age)
+		}}.make(t)
+		l, err := ledger.Open(dir, ledger.Options{Logger: quiet}) // it is in use
+		must(t, err)
+		p, err := Verify(t.Context(), VerifyOptions{Dir: dir, Scratch: t.TempDir(), Book: pricing.Embedded()})
+		must(t, errors.Join(err, l.Close()))
+		if !p.Live || uint64(p.Damages) != damages {
+			t.Errorf("accepted %v before: in use %v, %v", age, p.Live, p.Damaged)
+		}
 	}
 }
 
