@@ -199,7 +199,7 @@ func TestAcceptedWhileTheLogIsRead(t *testing.T) {
 		must(t, err)
 		p, err := Verify(t.Context(), VerifyOptions{Dir: dir, Scratch: t.TempDir(), Book: pricing.Embedded()})
 		must(t, errors.Join(err, l.Close()))
-		if !p.Live || uint64(p.Damages) != damages {
+		if !p.Live || p.Damages != damages {
 			t.Errorf("accepted %v before: in use %v, %v", age, p.Live, p.Damaged)
 		}
 	}
