@@ -171,7 +171,7 @@ func exports(t *testing.T, p *process, paid pricing.Sum) {
 		t.Errorf("%+v", got)
 	}
 	back := p.command(t, nil, "prices", "reprice", "--since=2026-05-01", "--data-dir="+p.dir, "--post")
-	contains(t, back.stdout, "1 revisions were posted as price variance", "embedded")
+	contains(t, back.stdout, "posted as price variance, in 1 revision", "embedded")
 	if again := p.command(t, nil, "prices", "reprice", "--since=2026-05-01", "--data-dir="+p.dir); !strings.Contains(again.stdout, "no difference") {
 		t.Errorf("%+v", again)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -90,7 +91,7 @@ func (f *repriceFlags) offline(c *cobra.Command, p *program, req reprice.Request
 }
 
 func writeRepriced(w io.Writer, r reprice.Result, post bool) error {
-	fmt.Fprintf(w, "%d attempts, by price book %s\n", r.Attempts, r.Version)
+	fmt.Fprintf(w, "%s, by price book %s\n", count(int64(r.Attempts), "attempt"), r.Version)
 	if len(r.Changes) > 0 {
 		t := newTable("provider", "model", "tier", "attempts", "posted $", "now $", "difference $", "posted by", "now by", "status")
 		rightAligned(t, 4, 7)
@@ -100,18 +101,38 @@ func writeRepriced(w io.Writer, r reprice.Result, post bool) error {
 		fmt.Fprintln(w, t.Render())
 	}
 	if r.Lost > 0 {
-		fmt.Fprintf(w, "%d attempts had a price, and this book has none for them: they stay as they are\n", r.Lost)
+		fmt.Fprintf(w, "%s had a price, and this book has none for it: that stays as it is\n", count(int64(r.Lost), "attempt"))
 	}
 	if r.Unpriced > 0 {
-		fmt.Fprintf(w, "%d attempts have no price in this book either\n", r.Unpriced)
+		fmt.Fprintf(w, "%s without a price, in this book too\n", count(int64(r.Unpriced), "attempt"))
 	}
 	end := "nothing was posted; --post does"
 	switch {
 	case len(r.Changes) == 0:
 		end = "no difference"
 	case post:
-		end = fmt.Sprintf("%d revisions were posted as price variance", r.Posted)
+		end = fmt.Sprintf("posted as price variance, in %s", count(int64(r.Posted), "revision"))
 	}
 	_, err := fmt.Fprintf(w, "difference $%s: %s\n", r.Difference, end)
+	if len(r.Again) > 0 && post {
+		_, err = fmt.Fprintf(w, "bills were compared before that, %s: until they are compared again (recoup reconcile), what is unexplained there is what was beyond the prices before\n", repricedDays(r.Again))
+	}
 	return err
+}
+
+// repricedDays says which days of which providers.
+func repricedDays(days []reprice.Day) string {
+	var parts []string
+	for i := 0; i < len(days); {
+		first := i
+		for i < len(days) && days[i].Provider == days[first].Provider {
+			i++
+		}
+		part := days[first].Provider + " " + days[first].Day
+		if n := i - first; n > 1 {
+			part = fmt.Sprintf("%s to %s (%d days)", part, days[i-1].Day, n)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
 }

@@ -48,7 +48,7 @@ func TestReconcileLearntPrice(t *testing.T) {
 		t.Fatal(err)
 	}
 	did := b.command(t, nil, "prices", "reprice", "--since="+day, "--data-dir="+b.dir, "--prices="+learnt, "--post")
-	if did.code != 0 || !strings.Contains(did.stdout, "0.0018") {
+	if did.code != 0 || !strings.Contains(did.stdout, "0.0018") || !strings.Contains(did.stdout, "compared before that, openai "+day+": until") {
 		t.Fatalf("%+v", did)
 	}
 	for posted := 1; posted >= 0; posted-- {

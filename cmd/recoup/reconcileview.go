@@ -28,7 +28,7 @@ func signedDollars(s pricing.Sum) string {
 }
 
 func writeReconciled(w io.Writer, r *bucket.Result, post bool) error {
-	fmt.Fprintf(w, "%s, %s to %s (UTC), %d attempts in the books\n\n", r.Provider, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339), r.Attempts)
+	fmt.Fprintf(w, "%s, %s to %s (UTC), %s in the books\n\n", r.Provider, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339), count(int64(r.Attempts), "attempt"))
 	t := newTable("", "requests", "input", "output", "$")
 	rightAligned(t, 2, 5)
 	for _, s := range []struct {
@@ -62,7 +62,7 @@ func writeReconciled(w io.Writer, r *bucket.Result, post bool) error {
 func verdict(r *bucket.Result, post bool) string {
 	state := fmt.Sprintf("The books and the bill agree, in all %d models and days.", r.Agreed)
 	if r.State != bucket.Reconciled {
-		state = fmt.Sprintf("%d models and days differ, by $%s; %d agree.", len(r.Cells), r.Adjustment, r.Agreed)
+		state = fmt.Sprintf("Of %d models and days %d differ, by $%s.", len(r.Cells)+r.Agreed, len(r.Cells), r.Adjustment)
 	}
 	switch {
 	case post && r.Posted+r.Recorded == 0:
@@ -70,7 +70,7 @@ func verdict(r *bucket.Result, post bool) string {
 	case post && r.Posted == 0:
 		return fmt.Sprintf("%s That is in the books now, of %d models and days.", state, r.Recorded)
 	case post:
-		return fmt.Sprintf("%s %d adjustments were posted.", state, r.Posted)
+		return fmt.Sprintf("%s Posted: %s.", state, count(int64(r.Posted), "adjustment"))
 	case r.State == bucket.Reconciled && r.Standing.Sign() == 0:
 		return state + " To have that in the books, for audits: --post."
 	case r.Standing == r.Adjustment && r.Standing.Sign() != 0: // nothing may also be what was never compared

@@ -28,6 +28,13 @@ type Result struct {
 	Lost       int         `json:"no_longer_priced"`
 	Difference pricing.Sum `json:"difference_usd"`
 	Posted     int         `json:"posted_revisions"`
+	Again      []Day       `json:"compare_again"` // days with changes, whose bills were compared before
+}
+
+// Day is one (UTC) of a provider.
+type Day struct {
+	Provider string `json:"provider"`
+	Day      string `json:"day"`
 }
 
 // Change is what attempts of one model at one price would cost at another.
@@ -55,7 +62,7 @@ const tries = 5
 // Run compares the attempts with a book, and posts the differences if that is asked
 // for. What was posted before an error stays; the same request goes on from there.
 func Run(ctx context.Context, books *ledger.Ledger, book *pricing.Book, req Request) (Result, error) {
-	r := &running{books: books, book: book, post: req.Post, now: time.Now(), result: Result{Version: book.Version(), Changes: []Change{}}}
+	r := &running{books: books, book: book, post: req.Post, now: time.Now(), result: Result{Version: book.Version(), Changes: []Change{}, Again: []Day{}}, days: map[Day]bool{}}
 	if req.Until.IsZero() {
 		req.Until = far
 	}
@@ -79,7 +86,31 @@ func Run(ctx context.Context, books *ledger.Ledger, book *pricing.Book, req Requ
 		return cmp.Or(cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Model, b.Model), cmp.Compare(a.Tier, b.Tier),
 			cmp.Compare(a.Before, b.Before), cmp.Compare(a.From, b.From))
 	})
-	return r.result, nil
+	err := r.again(ctx)
+	return r.result, err
+}
+
+// again names the days on which what bills had beyond the books was worked out with
+// the prices before.
+func (r *running) again(ctx context.Context) error {
+	if len(r.days) == 0 {
+		return nil
+	}
+	compared := map[Day]bool{}
+	err := r.books.Unexplained(ctx, func(u ledger.Unexplained) error {
+		if on := (Day{u.Provider, u.Day}); r.days[on] && !compared[on] {
+			compared[on] = true
+			r.result.Again = append(r.result.Again, on)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reprice: %w", err)
+	}
+	slices.SortFunc(r.result.Again, func(a, b Day) int {
+		return cmp.Or(cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Day, b.Day))
+	})
+	return nil
 }
 
 // running is a comparison under way.
@@ -89,6 +120,7 @@ type running struct {
 	post   bool
 	now    time.Time // what is known only later doesn't count
 	result Result
+	days   map[Day]bool // with changes
 }
 
 // pageSize bounds the rows in memory, but for those of one millisecond.
@@ -174,6 +206,7 @@ func (r *running) note(row ledger.Row, q pricing.Query, before, after pricing.Ra
 		i = len(r.result.Changes)
 		r.result.Changes = append(r.result.Changes, c)
 	}
+	r.days[Day{row.Provider, row.At.UTC().Format(time.DateOnly)}] = true
 	at := &r.result.Changes[i]
 	was, now := total(row.Current.Bill), total(bill)
 	at.Attempts++

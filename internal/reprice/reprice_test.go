@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -308,6 +309,36 @@ func TestReprice(t *testing.T) {
 		t.Errorf("variance %s, %d earlier revisions", v, len(s.row(whole).Earlier))
 	}
 	s.identities()
+}
+
+// What bills had beyond the books was worked out with the prices before, if it is of days
+// on which something changes.
+func TestRepriceAfterComparison(t *testing.T) {
+	s := newSite(t)
+	s.post(attempt{model: "gpt-5.5", asked: "gpt-5.5", input: input(2000, 0), output: 1000})
+	book := bookWith(t, later)
+	if r := s.run(book, false); len(r.Changes) != 1 || len(r.Again) != 0 {
+		t.Errorf("no bill was compared: %+v", r)
+	}
+	day := noon.Format(time.DateOnly)
+	for _, u := range []ledger.Unexplained{
+		{Provider: "openai", Model: "gpt-5.5", Day: day},
+		{Provider: "openai", Model: "gpt-5-mini", Day: day, Amount: 5},
+		{Provider: "openai", Model: "gpt-5.5", Day: noon.AddDate(0, 0, 1).Format(time.DateOnly), Amount: 5},
+		{Provider: "anthropic", Model: "gpt-5.5", Day: day, Amount: 5},
+	} {
+		if _, err := s.books.PostUnexplained(u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, post := range []bool{false, true} {
+		if r := s.run(book, post); !slices.Equal(r.Again, []reprice.Day{{Provider: "openai", Day: day}}) {
+			t.Errorf("posted %v: %+v", post, r)
+		}
+	}
+	if r := s.run(book, true); len(r.Again) != 0 {
+		t.Errorf("nothing changed: %+v", r)
+	}
 }
 
 // A bill of the provider corrects tokens, at the price that stands; what part of it is
