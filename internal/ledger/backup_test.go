@@ -128,6 +128,13 @@ func TestDamagedBackup(t *testing.T) {
 		refused("cut", whole[:n])
 	}
 	refused("longer", append(bytes.Clone(whole), '\n'))
+	made := filepath.Join(dir, "made")
+	if _, err := Restore(t.Context(), bytes.NewReader(whole[:100]), made, Options{Logger: quiet}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("cut, where there was no directory: %v", err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+		t.Errorf("where there was no directory: left are %v, %v", files, err)
+	}
 	if _, err := Restore(t.Context(), bytes.NewReader(whole), dir, Options{Logger: quiet}); err != nil {
 		t.Error(err)
 	}

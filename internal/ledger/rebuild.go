@@ -26,7 +26,8 @@ func Restore(ctx context.Context, r io.Reader, dir string, opts Options) (Report
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	if err := checkEmpty(dir); err != nil {
+	made, err := checkEmpty(dir)
+	if err != nil {
 		return report, err
 	}
 	l, err := prepare(dir, opts)
@@ -45,7 +46,7 @@ func Restore(ctx context.Context, r io.Reader, dir string, opts Options) (Report
 		err = completed(dir)
 	}
 	if err != nil {
-		return report, errors.Join(err, discard(dir))
+		return report, errors.Join(err, discard(dir, made))
 	}
 	return report, nil
 }
@@ -53,21 +54,22 @@ func Restore(ctx context.Context, r io.Reader, dir string, opts Options) (Report
 // restorable are the files that a restore that was cut off leaves.
 var restorable = map[string]bool{databaseName: true, databaseName + suffixMaking: true, anchorName: true, lockName: true}
 
-func checkEmpty(dir string) error {
+// checkEmpty says if the directory has yet to be made.
+func checkEmpty(dir string) (missing bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return true, nil
 	}
 	if err != nil {
-		return fmt.Errorf("ledger: restore: %w", err)
+		return false, fmt.Errorf("ledger: restore: %w", err)
 	}
 	_, unfinished := os.Stat(filepath.Join(dir, databaseName) + suffixMaking)
 	for _, e := range entries {
 		if unfinished != nil || !restorable[e.Name()] {
-			return fmt.Errorf("%w: %s has %s", ErrNotEmpty, dir, e.Name())
+			return false, fmt.Errorf("%w: %s has %s", ErrNotEmpty, dir, e.Name())
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // completed makes it a ledger.
@@ -84,11 +86,15 @@ func completed(dir string) error {
 	return syncDir(dir)
 }
 
-// discard removes what a failed restore has made: the mark of it last.
-func discard(dir string) error {
+// discard removes what a failed restore has made: the mark of it last, but for the
+// directory.
+func discard(dir string, made bool) error {
 	var errs []error
 	for _, name := range []string{databaseName, anchorName, lockName, databaseName + suffixMaking} {
 		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
+	}
+	if made {
+		errs = append(errs, os.Remove(dir))
 	}
 	return errors.Join(errs...)
 }
