@@ -106,6 +106,21 @@ func (s scene) post(t *testing.T, dir string, h streamlog.Header) {
 	must(t, l.Close())
 }
 
+// An answer may be kept for longer than what it cost.
+func TestVerifySummarised(t *testing.T) {
+	dir := scene{output: 100, settled: true}.make(t)
+	l, err := ledger.Open(dir, ledger.Options{Logger: quiet})
+	must(t, err)
+	done, err := l.Summarise(t.Context(), time.Now().AddDate(0, 2, 0))
+	must(t, err)
+	must(t, l.Close())
+	p, err := Verify(t.Context(), VerifyOptions{Dir: dir, Scratch: t.TempDir(), Book: pricing.Embedded()})
+	must(t, err)
+	if !p.Proved || done.Attempts != 1 || p.Ledger.Summarised != 1 || p.Log.Streams != 1 {
+		t.Errorf("%+v, of %+v", p, done)
+	}
+}
+
 func TestVerify(t *testing.T) {
 	estimated := func(e *settle.Evidence) {
 		e.Bases.Output = token.Counted
