@@ -48,7 +48,7 @@ type server struct {
 	logger  *slog.Logger
 	now     func() time.Time
 
-	comparing sync.Mutex // a bill with the books
+	comparing sync.Mutex // a bill with the books, or these with other prices
 
 	data, admin *http.Server
 	handlers    handlers
