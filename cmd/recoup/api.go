@@ -31,7 +31,7 @@ func (s *server) api(rest http.Handler) http.Handler {
 		book := s.gateway.Prices()
 		_ = writePricesJSON(w, book.Version(), book.Rows("")) // the client may have left
 	})
-	mux.Handle("POST /api/v1/prices/reprice", reprice.Handler(s.ledger, s.gateway.Prices, s.logger))
+	mux.Handle("POST /api/v1/prices/reprice", reprice.Handler(s.ledger, s.gateway.Prices, &s.comparing, s.logger))
 	mux.Handle("POST /api/v1/reconcile/statement", bucket.Handler(bucket.Options{Ledger: s.ledger, Prices: s.gateway.Prices, Now: s.now, Logger: s.logger, One: &s.comparing}))
 	mux.Handle("GET /api/v1/export", export.Handler(s.ledger, s.logger))
 	mux.Handle("/", rest)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
+	"github.com/recoup-gateway/recoup/internal/streamlog"
 )
 
 // keepEvery is how often the keeper looks. To find nothing costs one look-up.
@@ -17,6 +18,7 @@ const keepEvery = time.Hour
 // keeper summarises the months of the books that are older than ledger_retention.
 type keeper struct {
 	books     *ledger.Ledger
+	log       *streamlog.Log
 	logger    *slog.Logger
 	retention atomic.Int64
 	changed   chan struct{}
@@ -24,9 +26,9 @@ type keeper struct {
 	done      sync.WaitGroup
 }
 
-func keepBooks(books *ledger.Ledger, retention time.Duration, logger *slog.Logger) *keeper {
+func keepBooks(books *ledger.Ledger, log *streamlog.Log, retention time.Duration, logger *slog.Logger) *keeper {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := &keeper{books: books, logger: logger, changed: make(chan struct{}, 1), cancel: cancel}
+	k := &keeper{books: books, log: log, logger: logger, changed: make(chan struct{}, 1), cancel: cancel}
 	k.retention.Store(int64(retention))
 	k.done.Go(func() { k.run(ctx) })
 	return k
@@ -64,7 +66,7 @@ func (k *keeper) run(ctx context.Context) {
 }
 
 func (k *keeper) summarise(ctx context.Context) {
-	done, err := k.books.Summarise(ctx, time.Now().Add(-time.Duration(k.retention.Load())))
+	done, err := k.books.Summarise(ctx, k.before())
 	switch {
 	case ctx.Err() != nil || errors.Is(err, ledger.ErrClosed):
 	case err != nil:
@@ -72,4 +74,16 @@ func (k *keeper) summarise(ctx context.Context) {
 	case done.Entries > 0:
 		k.logger.Info("months of the books were summarised", "before", done.Before.Format(time.DateOnly), "attempts", done.Attempts, "entries", done.Entries)
 	}
+}
+
+// before is the time whose month and later ones stay. What the books don't have yet, as
+// after a start, can't be posted in a month that is summarised.
+func (k *keeper) before() time.Time {
+	t := time.Now().Add(-time.Duration(k.retention.Load()))
+	for _, u := range k.log.Unbooked() {
+		if u.Accepted.Before(t) {
+			t = u.Accepted
+		}
+	}
+	return t
 }

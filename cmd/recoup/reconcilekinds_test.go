@@ -38,7 +38,7 @@ const (
 // Models whose reports are changed behind the calls.
 var (
 	dear     = []string{"gpt-5.4", "claude-opus-5"}       // the bill has output at twice the list's price
-	searched = []string{"gpt-5.3", "claude-opus-4-8"}     // it charges for three searches of each call
+	searched = []string{"o3", "claude-opus-4-8"}          // it charges for three searches of each call
 	shifted  = []string{"gpt-4.1-mini", "claude-fable-5"} // it has 40 tokens of another kind
 	late     = []string{"gpt-5.1", "claude-sonnet-4-0"}   // it has them in another bucket
 )
@@ -57,7 +57,7 @@ var differences = map[string][]injected{
 		{"gpt-5.4-mini", through, simulator.Script{Tokens: 25, Input: 70, Tier: "flex", Usage: simulator.UsageAlways}, nil},
 		{"gpt-5", through, simulator.Script{Tokens: 40, Input: 200, BillExtra: 7, Usage: simulator.UsageAlways}, []string{"unexplained 0 0+0+0+0/7"}},
 		{"gpt-5.4", through, whole, []string{"price 0 0+0+0+0/0 $0.0012"}}, // both calls' 80 tokens
-		{"gpt-5.3", through, whole, []string{"other_charges 0 0+0+0+0/0 $0.06"}},
+		{"o3", through, whole, []string{"other_charges 0 0+0+0+0/0 $0.06"}},
 		{"gpt-5.1", through, whole, nil}, // late only by hours
 		{"gpt-4.1-mini", through, simulator.Script{Tokens: 40, Input: 200, CacheRead: 100, Usage: simulator.UsageAlways}, []string{"unexplained 0 40+-40+0+0/0"}},
 	},
@@ -93,10 +93,7 @@ func (b *billed) spoil(r *simulator.Reported) {
 
 // charge is what the bill has for tokens.
 func charge(r *simulator.Reported, kind string, n int) string {
-	switch {
-	case kind == "web_search":
-		return pricing.Sum{}.Add(pricing.Picodollars(int64(n) * 1e10)).String()
-	case kind == "output" && slices.Contains(dear, r.Model):
+	if kind == "output" && slices.Contains(dear, r.Model) {
 		n *= 2
 	}
 	return listPrice(r, kind, n)

@@ -48,7 +48,7 @@ type server struct {
 	logger  *slog.Logger
 	now     func() time.Time
 
-	comparing sync.Mutex // a bill with the books
+	comparing sync.Mutex // a bill with the books, or these with other prices
 
 	data, admin *http.Server
 	handlers    handlers
@@ -113,7 +113,7 @@ func (p *program) start(settings *config.Settings, logger *slog.Logger) (_ *serv
 	}
 	adminHandler := s.adminHandler(registry, tokens, settings.Pprof)
 	s.watch = incident.Start(incident.Options{Ledger: s.ledger, Prices: s.gateway.Prices, Logger: logger, Rule: settings.Incidents, Unbooked: s.unbooked})
-	s.keeper = keepBooks(s.ledger, settings.LedgerRetention, logger)
+	s.keeper = keepBooks(s.ledger, s.log, settings.LedgerRetention, logger)
 	requests, abandon := context.WithCancel(context.Background())
 	s.abandon = abandon
 	s.data = s.serve(requests, dataListener, s.gateway.Handler())

@@ -59,15 +59,19 @@ reports of usage and costs, so that recoup reconcile can be tried.`,
 	return c
 }
 
-// listPrice is what tokens cost by the price book, in decimal dollars; "0" where it has no price.
-func listPrice(r *simulator.Reported, kind string, tokens int) string {
+// listPrice is what tokens, or searches, cost by the price book, in decimal dollars; "0"
+// where it has no price.
+func listPrice(r *simulator.Reported, kind string, n int) string {
 	provider := vendor.OpenAI
 	if r.Anthropic {
 		provider = vendor.Anthropic
 	}
 	rates, _ := pricing.Embedded().Rates(pricing.Query{Provider: provider, Model: r.Model, At: r.At, ServiceTier: r.Tier})
 	rate, ok := rates.Of(token.Kind(kind))
-	amount, err := rate.Times(int64(tokens))
+	if kind == "web_search" {
+		rate, ok = rates.Of(token.Tool(kind))
+	}
+	amount, err := rate.Times(int64(n))
 	if err != nil || !ok {
 		return "0"
 	}

@@ -243,3 +243,14 @@ func TestOperatorObserves(t *testing.T) {
 	}
 	p.stop(t)
 }
+
+func TestPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"a b|c": "a b|c", "données": "données", "שלום": "שלום", "🚀": "🚀",
+		"a\nb\x1b[31m": "ab[31m", "a\u202eb\u2066c\u200bd": "abcd", "\u0085\u009b": "", "12345678901": "123456789…",
+	} {
+		if got := printable(in, 10); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

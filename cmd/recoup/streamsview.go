@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -83,13 +84,14 @@ func rightAligned(t table.Writer, first, last int) {
 	t.SetColumnConfigs(columns)
 }
 
-// printable is what came from outside, fit for a terminal and for a column.
+// printable is what came from outside, fit for a terminal and for a column: also what turns
+// the direction of a line is left out.
 func printable(s string, width int) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return -1
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return -1
 	}, s)
 	if runes := []rune(s); len(runes) > width {
 		return string(runes[:width-1]) + "…"

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -23,7 +24,8 @@ type Report struct {
 	Revised  uint64 // attempts with a revision beyond 0
 	Damages  uint64
 
-	Summarised uint64 // attempts of which only the sums of their months remain
+	Summarised uint64    // attempts of which only the sums of their months remain
+	Closed     time.Time // what was accepted before can be among these; zero: there are none
 }
 
 // Verify reads the books again, as they are at one moment, and checks that entries

@@ -1,6 +1,9 @@
 package ledger
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // begin takes what was summarised as the beginning.
 func (v *verifier) begin() error {
@@ -16,6 +19,9 @@ func (v *verifier) begin() error {
 		v.wrong(removed, nil, "was removed, and only what precedes %d was summarised", b.Seq+1)
 	}
 	v.base, v.r.Head, v.r.Summarised = b, b.Head, uint64(b.body.Tried)
+	if b.before != 0 {
+		v.r.Closed = time.UnixMilli(b.before)
+	}
 	if v.totals, err = b.sums(v.txn); err != nil {
 		return err
 	}

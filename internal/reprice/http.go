@@ -25,9 +25,10 @@ func (r *Request) check() error {
 }
 
 // Handler answers POST /api/v1/prices/reprice: a Request, with its Result, by the book
-// that is in use. Errors are {"error": {"code", "message"}}.
-func Handler(books *ledger.Ledger, book func() *pricing.Book, logger *slog.Logger) http.Handler {
-	var one sync.Mutex                                              // at a time, or each would find half of what there is
+// that is in use. Errors are {"error": {"code", "message"}}. The locker is held for one
+// at a time, or each would find half of what there is; so would a bill that is compared
+// meanwhile.
+func Handler(books *ledger.Ledger, book func() *pricing.Book, one sync.Locker, logger *slog.Logger) http.Handler {
 	run := func(ctx context.Context, req Request) (Result, error) { // no longer than that: the answer may be read slowly
 		one.Lock()
 		defer one.Unlock()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/recoup-gateway/recoup/internal/reprice"
@@ -15,7 +16,7 @@ import (
 // What isn't one request is refused, and says why.
 func TestHandlerRefuses(t *testing.T) {
 	s := newSite(t)
-	srv := httptest.NewServer(reprice.Handler(s.books, pricing.Embedded, slog.New(slog.DiscardHandler)))
+	srv := httptest.NewServer(reprice.Handler(s.books, pricing.Embedded, &sync.Mutex{}, slog.New(slog.DiscardHandler)))
 	defer srv.Close()
 	const good = `{"since":"2026-11-01T00:00:00Z","post":true}`
 	for _, tt := range []struct {
@@ -41,5 +42,24 @@ func TestHandlerRefuses(t *testing.T) {
 		if err != nil || resp.StatusCode != tt.status || !strings.Contains(string(text), tt.want) {
 			t.Errorf("%.60s: %s %s, %v", tt.body, resp.Status, text, err)
 		}
+	}
+}
+
+// A bill is not compared with books of which a part has other prices already.
+func TestHandlerIsAlone(t *testing.T) {
+	s := newSite(t)
+	var comparing sync.Mutex
+	alone := false
+	book := func() *pricing.Book {
+		if alone = !comparing.TryLock(); !alone {
+			comparing.Unlock()
+		}
+		return pricing.Embedded()
+	}
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"since":"2026-11-01T00:00:00Z"}`))
+	reprice.Handler(s.books, book, &comparing, slog.New(slog.DiscardHandler)).ServeHTTP(answer, request)
+	if answer.Code != http.StatusOK || !alone || !comparing.TryLock() {
+		t.Errorf("%d, alone: %v", answer.Code, alone)
 	}
 }

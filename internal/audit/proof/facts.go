@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/recoup-gateway/recoup/internal/ledger"
 	"github.com/recoup-gateway/recoup/internal/streamlog"
@@ -19,7 +20,8 @@ import (
 type fact struct {
 	Stream  ledger.ID
 	Attempt int
-	Open    bool // it has no end yet: nothing else is known
+	At      time.Time // it was accepted
+	Open    bool      // it has no end yet: nothing else is known
 	Settled bool
 	Billed  bool // the provider can have billed something
 	Whole   bool // it is completed, and all of it could be read
@@ -36,7 +38,7 @@ type reportedSums struct {
 // factOf reads a stream again.
 func factOf(s streamlog.Settling) (fact, error) {
 	info := s.Info()
-	f := fact{Stream: ledger.ID(info.Header.ID), Attempt: 1, Open: s.Open, Settled: s.Settled}
+	f := fact{Stream: ledger.ID(info.Header.ID), Attempt: 1, At: info.Header.Accepted, Open: s.Open, Settled: s.Settled}
 	if n := len(info.Attempts); n > 0 {
 		f.Attempt = max(info.Attempts[n-1].Number, 1)
 	}
@@ -164,6 +166,7 @@ func (v *verifying) notBooked(f fact) {
 	switch {
 	case !f.Billed:
 		v.p.Usage.Free++
+	case f.Settled && f.At.Before(v.closed): // the log keeps answers longer than the books keep attempts
 	case f.Settled:
 		v.damageOf("ledger", id, "the log has it settled, and the books don't have it")
 	default:

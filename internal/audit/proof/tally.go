@@ -148,7 +148,7 @@ func (v *verifying) money(row ledger.Row, rev ledger.Revision, wrong func(string
 		e.priced(b, h.Rates, gross, wrong)
 	}
 	if rev.Number == row.Current.Number {
-		v.countMoney(row, rev, e.first(), wrong)
+		v.countMoney(row, rev, &e, wrong)
 	}
 }
 
@@ -192,15 +192,18 @@ func picos(n *big.Int) pricing.Picodollars { return pricing.Picodollars(n.Int64(
 
 // countMoney notes what the amounts rest on, and looks the rates up where the price
 // book is the one that they are from.
-func (v *verifying) countMoney(row ledger.Row, rev ledger.Revision, rates pricing.Rates, wrong func(string, ...any)) {
+func (v *verifying) countMoney(row ledger.Row, rev ledger.Revision, e *storedEvidence, wrong func(string, ...any)) {
 	m := &v.p.Money
 	if rev.Bill.Unpriced != "" {
 		m.Unpriced++
 	}
+	rates := e.first()
+	if rates.Known() || e.History.Rates.Known() {
+		m.Recomputed++
+	}
 	if !rates.Known() {
 		return
 	}
-	m.Recomputed++
 	if rates.Version != v.o.Book.Version() {
 		m.OtherBooks[rates.Version]++
 		return

@@ -67,6 +67,7 @@ type verifying struct {
 	scratch string
 	facts   *facts
 	pending map[ledger.AttemptID]bool // billed, without outcomes
+	closed  time.Time                 // attempts from before can have been summarised
 }
 
 func (v *verifying) run() (err error) {
@@ -179,6 +180,7 @@ func (v *verifying) books(l *ledger.Ledger) error {
 	if err != nil && !errors.Is(err, ledger.ErrDamaged) {
 		return err
 	}
+	v.closed = r.Closed
 	v.p.Ledger = LedgerProof{
 		Found: true, Head: r.Head.Seq, Hash: fmt.Sprintf("%x", r.Head.Hash), Anchor: r.Anchor.Seq,
 		Entries: r.Entries, Attempts: r.Attempts, Pending: r.Pending, Revised: r.Revised, Summarised: r.Summarised,

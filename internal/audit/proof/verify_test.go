@@ -106,6 +106,21 @@ func (s scene) post(t *testing.T, dir string, h streamlog.Header) {
 	must(t, l.Close())
 }
 
+// An answer may be kept for longer than what it cost.
+func TestVerifySummarised(t *testing.T) {
+	dir := scene{output: 100, settled: true}.make(t)
+	l, err := ledger.Open(dir, ledger.Options{Logger: quiet})
+	must(t, err)
+	done, err := l.Summarise(t.Context(), time.Now().AddDate(0, 2, 0))
+	must(t, err)
+	must(t, l.Close())
+	p, err := Verify(t.Context(), VerifyOptions{Dir: dir, Scratch: t.TempDir(), Book: pricing.Embedded()})
+	must(t, err)
+	if !p.Proved || done.Attempts != 1 || p.Ledger.Summarised != 1 || p.Log.Streams != 1 {
+		t.Errorf("%+v, of %+v", p, done)
+	}
+}
+
 func TestVerify(t *testing.T) {
 	estimated := func(e *settle.Evidence) {
 		e.Bases.Output = token.Counted
@@ -146,6 +161,7 @@ func TestVerify(t *testing.T) {
 			e.History.Rates.Version = "2031-01-01-00000000"
 			e.History.Rates.PerToken = map[token.Kind]pricing.Rate{token.Input: 1, token.Output: 2}
 		}}, ""},
+		{"priced later", scene{output: 100, settled: true, evidence: func(e *settle.Evidence) { e.Listed = &pricing.Rates{} }}, ""},
 		{"evidence of another bill", scene{output: 100, settled: true, posting: func(p *ledger.Posting) {
 			p.Evidence = json.RawMessage(strings.Replace(string(p.Evidence), `"in":{"input":2000}`, `"in":{"input":2001}`, 1))
 		}}, "its evidence says"},
@@ -168,6 +184,9 @@ func TestVerify(t *testing.T) {
 				t.Errorf("%q, not %q", texts, c.want)
 			}
 			if c.name == "rates of another book" && (p.Money.OtherBooks["2031-01-01-00000000"] != 1 || p.Money.Recomputed != 1 || p.Money.ByBook != 0) {
+				t.Errorf("%+v", p.Money)
+			}
+			if c.name == "priced later" && (p.Money.Recomputed != 1 || p.Money.ByBook != 0 || p.Money.Unpriced != 0) {
 				t.Errorf("%+v", p.Money)
 			}
 			if c.name == "sound" && (p.Usage != UsageProof{Reread: 1} || p.Money.ByBook != 1 || p.Log.Streams != 1 || p.Ledger.Totals == 0) {

@@ -85,7 +85,7 @@ func ParseTime(s string, now time.Time) (time.Time, error) {
 		return now.UTC(), nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly, "2006-01-02T15:04", "2006-01-02 15:04", time.DateTime, "2006-01-02T15:04:05"} {
-		if t, err := time.Parse(layout, s); err == nil {
+		if t, err := time.Parse(layout, s); err == nil && t.UTC().Year() > 0 && t.UTC().Year() < 10_000 { // JSON has no others
 			return t.UTC(), nil
 		}
 	}

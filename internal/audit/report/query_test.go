@@ -39,7 +39,7 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("%q: %v, %v, want %v", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"yesterday", "-1h", "23.11.2026", "2026-13-01", "d", "-2d", "1xd", "99999999d"} {
+	for _, in := range []string{"yesterday", "-1h", "23.11.2026", "2026-13-01", "d", "-2d", "1xd", "99999999d", "0000-01-01", "9999-12-31T23:59:59-01:00"} {
 		if got, err := report.ParseTime(in, noon); !errors.Is(err, report.ErrInvalid) {
 			t.Errorf("%q: %v, %v", in, got, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,11 @@ func TestSelection(t *testing.T) {
 	}
 }
 
+// within is a CSV file of OpenAI's with an hour of its day, so many seconds after midnight.
+func within(day string, after int) string {
+	return strings.NewReplacer("1795392000", strconv.Itoa(1795392000+after), "1795478400", strconv.Itoa(1795392000+after+3600)).Replace(day)
+}
+
 // What can't be read, or would be compared wrongly, is refused, and the place is named.
 func TestRefused(t *testing.T) {
 	for _, tt := range []struct {
@@ -146,6 +152,9 @@ func TestRefused(t *testing.T) {
 		{"a page twice in a file", []string{openAIUsagePage + "\n" + openAIUsagePage}, []string{"page 2", "bucket 1", "also in file1"}},
 		{"a bucket without results", []string{strings.Replace(emptyPage, `"results"`, `"result"`, 1)}, []string{"bucket 1", "no results"}},
 		{"a file twice", []string{anthropicUsageCSV, anthropicUsageCSV}, []string{"file2", "also in file1"}},
+		{"an hour of a day that is there too", []string{openAIUsageCSV, within(openAIUsageCSV, 3600)}, []string{"file2", "2026-11-23T01:00:00Z", "within that of 2026-11-23T00:00:00Z in file1"}},
+		{"a day of an hour that is there too", []string{openAIUsagePage, within(openAIUsageCSV, 3600)}, []string{"file2", "within", "file1"}},
+		{"a day and its first hour in a file", []string{openAIUsageCSV + strings.SplitAfter(within(openAIUsageCSV, 0), "\n")[1]}, []string{"file1:3:", "also in file1"}},
 		{"two vendors", []string{openAIUsageCSV, anthropicUsageCSV}, []string{"file2:2:", "anthropic", "openai"}},
 		{"not grouped by model", []string{strings.Replace(openAIUsagePage, `"model":"gpt-5.5-2026-04-23"`, `"model":null`, 1)}, []string{"bucket 1", "grouped"}},
 		{"costs without line items", []string{strings.Replace(openAICostsPage, `"line_item":"gpt-5.5-2026-04-23, output"`, `"line_item":null`, 1)}, []string{"line_item"}},

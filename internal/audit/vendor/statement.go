@@ -75,7 +75,7 @@ type Reading struct {
 	windows   map[Kind]*window
 	pages     map[Kind]*[2]int // all, and those with more to come
 	files     map[digestKey]string
-	buckets   map[bucketKey]origin
+	buckets   map[bucketKey]noted
 	from      origin // of what is read now
 	next      string // page, by the last one
 	more      bool   // by the last page
@@ -112,11 +112,17 @@ type bucketKey struct {
 	unix int64
 }
 
+// noted is a bucket that was read.
+type noted struct {
+	to int64 // unix, as in its key
+	origin
+}
+
 // NewReading returns one that has read nothing.
 func NewReading(s Selection) *Reading {
 	return &Reading{
 		Selection: s, usage: map[[3]string]*UsageSum{}, costs: map[[4]string]*CostSum{}, windows: map[Kind]*window{},
-		pages: map[Kind]*[2]int{}, files: map[digestKey]string{}, buckets: map[bucketKey]origin{},
+		pages: map[Kind]*[2]int{}, files: map[digestKey]string{}, buckets: map[bucketKey]noted{},
 	}
 }
 
@@ -163,11 +169,11 @@ func (r *Reading) bucket(kind Kind, from, to time.Time) error {
 	if !r.Since.IsZero() && from.Before(r.Since) || !r.Until.IsZero() && to.After(r.Until) {
 		return nil
 	}
-	key := bucketKey{kind, from.Unix()}
-	if first, ok := r.buckets[key]; ok && kind != "" && first != r.from {
+	key, this := bucketKey{kind, from.Unix()}, noted{to.Unix(), r.from}
+	if first, ok := r.buckets[key]; ok && kind != "" && first != this {
 		return fmt.Errorf("the bucket of %s is also in %s: give one report of a time", from.Format(time.RFC3339), first.file)
 	}
-	if r.buckets[key] = r.from; len(r.buckets) > maxBuckets {
+	if r.buckets[key] = this; len(r.buckets) > maxBuckets {
 		return fmt.Errorf("more than %d buckets of time: give less at once", maxBuckets)
 	}
 	if width := to.Sub(from); r.s.Width == 0 || width < r.s.Width {
@@ -264,7 +270,7 @@ func note(names []string, name string) []string {
 
 // Statement is the sum of all that was read, once that is whole.
 func (r *Reading) Statement(provider string) (*Statement, error) {
-	if err := r.whole(); err != nil {
+	if err := errors.Join(r.whole(), r.once()); err != nil {
 		return nil, err
 	}
 	s := r.s
@@ -314,6 +320,21 @@ func (r *Reading) whole() error {
 	}
 	if r.pages[""] != nil && r.pages[Usage] == nil && r.pages[Cost] == nil && ends == 0 {
 		return errors.New("the pages say that there are more (has_more): give those too")
+	}
+	return nil
+}
+
+// once says if no time is in two buckets, as an hour is that a day is given of too.
+func (r *Reading) once() error {
+	keys := slices.SortedFunc(maps.Keys(r.buckets), func(a, b bucketKey) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.unix, b.unix))
+	})
+	for i, key := range keys[min(1, len(keys)):] {
+		before := keys[i]
+		if first := r.buckets[before]; key.kind != "" && key.kind == before.kind && first.to > key.unix {
+			return fmt.Errorf("%s: the bucket of %s is within that of %s in %s: give one report of a time", r.buckets[key].file,
+				time.Unix(key.unix, 0).UTC().Format(time.RFC3339), time.Unix(before.unix, 0).UTC().Format(time.RFC3339), first.file)
+		}
 	}
 	return nil
 }
