@@ -2,6 +2,7 @@ package bucket_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,28 @@ func TestGapsAreNotPosted(t *testing.T) {
 		stands := 0
 		if err := s.books.Unexplained(t.Context(), func(ledger.Unexplained) error { stands++; return nil }); err != nil || (stands > 0) != (tt.want == "") {
 			t.Errorf("%s: %d amounts stand, %v", tt.name, stands, err)
+		}
+	}
+}
+
+// Costs that come later than the usage are said to be missing, of their days only.
+func TestLateCosts(t *testing.T) {
+	s := newSite(t)
+	s.post(call{model: "gpt-5.5", at: day.Add(time.Hour)})
+	s.post(call{model: "gpt-5.5", at: day.Add(25 * time.Hour)})
+	st, second := s.statement(), day.AddDate(0, 0, 1).Format(time.DateOnly)
+	const noted = "the costs have nothing of"
+	for _, late := range []bool{false, true} {
+		if late {
+			st.Costs = slices.DeleteFunc(st.Costs, func(c vendor.CostSum) bool { return c.Day == second })
+		}
+		r, err := bucket.Compare(t.Context(), bucket.Sources{Books: s.books, Prices: pricing.Embedded(), Now: day.AddDate(0, 1, 0)}, st, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes := strings.Join(r.Notes, "\n")
+		if strings.Contains(notes, noted) != late || late && !strings.Contains(notes, noted+" 1 days of which the usage has tokens, from "+second+" to "+second) {
+			t.Errorf("late %v: %s", late, notes)
 		}
 	}
 }

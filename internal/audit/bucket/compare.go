@@ -325,6 +325,21 @@ func (c *comparing) gone() (n int) {
 	return n
 }
 
+// uncharged are the days that have tokens and no cost at all, as where costs come later.
+func (c *comparing) uncharged() []string {
+	days := map[string]bool{}
+	if c.s.HasCosts {
+		for _, u := range c.s.Usage {
+			days[u.Day] = days[u.Day] || u.Tokens.Size() > 0
+		}
+		for _, cost := range c.s.Costs {
+			days[cost.Day] = false
+		}
+	}
+	maps.DeleteFunc(days, func(_ string, late bool) bool { return !late })
+	return slices.Sorted(maps.Keys(days))
+}
+
 // notes say what the reader should know of the comparison itself.
 func (c *comparing) notes() {
 	n := func(format string, args ...any) { c.r.Notes = append(c.r.Notes, fmt.Sprintf(format, args...)) }
@@ -341,6 +356,9 @@ func (c *comparing) notes() {
 	}
 	if !s.HasUsage {
 		n("there is no usage among the reports: without tokens, a difference in money can't be split any further")
+	}
+	if late := c.uncharged(); len(late) > 0 {
+		n("the costs have nothing of %d days of which the usage has tokens, from %s to %s: if they were late, compare again", len(late), late[0], late[len(late)-1])
 	}
 	if edge := c.gone(); edge > 0 {
 		n("%d calls at the end of this time are taken to be on the bill of the day after, which wasn't read: compare both days together to be sure", edge)
