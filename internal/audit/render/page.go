@@ -100,9 +100,12 @@ func headline(r *report.Report) []string {
 	w := r.Window
 	until := stamp(w.Until)
 	if r.Incident != nil && w.Until.IsZero() {
-		until = "now: it is open"
+		until = "now (it is open)"
 	}
 	lines := []string{fmt.Sprintf("From %s to %s: %s.", stamp(w.Since), until, w.Rule)}
+	if w.Since.IsZero() && w.Until.IsZero() {
+		lines[0] = "The books have no call yet."
+	}
 	if r.Summarised != nil {
 		lines = append(lines, missing(r.Summarised))
 	}
@@ -181,7 +184,7 @@ func summary(r *report.Report) section {
 	rows = append(rows, []cell{word("  + input"), money(t.Input.USD), none(), word(fmt.Sprintf("%s input tokens", count(t.Input.Tokens).text))})
 	lead := fmt.Sprintf("%s; %s broken off; %s resumed.", plural(t.Attempts, "attempt"), count(t.Broken).text, count(t.Resumed).text)
 	if t.Attempts == 0 {
-		lead = "No attempts: nothing was broken in this time, or nothing was asked for."
+		lead = "No attempts: nothing was broken in this time."
 		if r.Incident == nil {
 			lead = "No attempts in this window."
 		}
@@ -221,7 +224,7 @@ func kinds(all []report.Named) string {
 func certainty(r *report.Report) section {
 	c, b := &r.Certain, &r.Bills
 	rows := [][]cell{
-		{word("Reported or billed by providers"), word(fmt.Sprintf("%s of what was paid: %s", percent(c.ReportedShare), dollars(c.Reported.USD)))},
+		{word("Reported or billed by providers"), word(ofPaid(c.ReportedShare, &c.Reported))},
 		{word("Estimated"), word(estimated(c))},
 		{word("Reconciled with a bill"), word(reconciled(b))},
 		{word("Unexplained: bills less books"), word(unexplained(b))},
@@ -235,8 +238,15 @@ func certainty(r *report.Report) section {
 		grid: &grid{caption: "Evidence and coverage", columns: []string{"question", "answer"}, words: 2, rows: rows}}
 }
 
+func ofPaid(share string, a *report.Money) string {
+	if share == "" {
+		return "–"
+	}
+	return fmt.Sprintf("%s of what was paid: %s", percent(share), dollars(a.USD))
+}
+
 func estimated(c *report.Certainty) string {
-	s := fmt.Sprintf("%s of what was paid: %s", percent(c.EstimatedShare), dollars(c.Estimated.USD))
+	s := ofPaid(c.EstimatedShare, &c.Estimated)
 	if !c.Paid.Exact() {
 		s += fmt.Sprintf("; all together was paid between %s and %s", dollars(c.Paid.Low), dollars(c.Paid.High))
 	}
