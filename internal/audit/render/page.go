@@ -115,7 +115,7 @@ func headline(r *report.Report) []string {
 	}
 	how := "Declared."
 	if i.Found {
-		how = fmt.Sprintf("Found by itself; likely cause: %s. %s", kindWords(i.Kind, i.Provider), clean2(i.Why))
+		how = fmt.Sprintf("Found by itself; likely cause: %s. %s.", kindWords(i.Kind, i.Provider), clean2(i.Why))
 	} else if i.Kind != "" {
 		how = "Declared as " + kindWords(i.Kind, i.Provider) + "."
 	}
