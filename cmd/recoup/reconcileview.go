@@ -28,7 +28,7 @@ func signedDollars(s pricing.Sum) string {
 }
 
 func writeReconciled(w io.Writer, r *bucket.Result, post bool) error {
-	fmt.Fprintf(w, "%s, %s to %s (UTC), %s in the books\n\n", r.Provider, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339), count(int64(r.Attempts), "attempt"))
+	fmt.Fprintf(w, "%s, %s to %s (UTC), %s in the books\n\n", r.Provider, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339), count(r.Attempts, "attempt"))
 	t := newTable("", "requests", "input", "output", "$")
 	rightAligned(t, 2, 5)
 	for _, s := range []struct {

@@ -184,7 +184,7 @@ func TestUnpricedIsMarked(t *testing.T) {
 	r := reports(t)["window"]
 	r.ByModel[1].Unpriced = 3
 	model := r.ByModel[1].Key[0]
-	for format, marks := range map[string]int{"markdown": 1, "html": 2, "table": 1} { // of HTML a bar has it too
+	for format, marks := range map[string]int{"markdown": 1, "html": 3, "table": 1} { // of HTML a bar has it, and its title
 		out := rendered(t, r, format)
 		if strings.Count(out, model+" †") != marks || strings.Count(out, "† Has attempts without a price") != 1 {
 			t.Errorf("%s: no mark behind %s, or too many", format, model)
