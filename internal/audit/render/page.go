@@ -95,17 +95,25 @@ func names(r *report.Report) (all []string) {
 	return all
 }
 
+// period is from when to when; books without an attempt leave what wasn't asked for open.
+func period(r *report.Report) string {
+	since, until := r.Window.Since, r.Window.Until
+	switch {
+	case r.Incident != nil && until.IsZero():
+		return fmt.Sprintf("From %s to now (it is open)", stamp(since))
+	case since.IsZero() && until.IsZero():
+		return "All there is"
+	case since.IsZero():
+		return "Until " + stamp(until)
+	case until.IsZero():
+		return fmt.Sprintf("From %s on", stamp(since))
+	}
+	return fmt.Sprintf("From %s to %s", stamp(since), stamp(until))
+}
+
 // headline says what the report is of.
 func headline(r *report.Report) []string {
-	w := r.Window
-	until := stamp(w.Until)
-	if r.Incident != nil && w.Until.IsZero() {
-		until = "now (it is open)"
-	}
-	lines := []string{fmt.Sprintf("From %s to %s: %s.", stamp(w.Since), until, w.Rule)}
-	if w.Since.IsZero() && w.Until.IsZero() {
-		lines[0] = "The books have no call yet."
-	}
+	lines := []string{fmt.Sprintf("%s: %s.", period(r), r.Window.Rule)}
 	if r.Summarised != nil {
 		lines = append(lines, missing(r.Summarised))
 	}
