@@ -64,6 +64,7 @@ type liveJSON struct {
 	Accepted time.Time           `json:"accepted"`
 	Tokens   int64               `json:"output_tokens"`
 	USD      pricing.Picodollars `json:"usd"`
+	Unpriced bool                `json:"unpriced,omitempty"` // the price book doesn't know what its output costs
 }
 
 // underWayNow is a stream that is being answered, as it was glanced at.
@@ -115,7 +116,9 @@ func (s underWayNow) describe() liveJSON {
 		ID: h.ID, Orphan: s.orphan, Provider: h.Provider, Model: metrics.Text(h.Asked(), maxSpanModel), Tags: h.Tags, Accepted: h.Accepted,
 	}
 	if settler := s.gw.settler; settler != nil {
-		j.Tokens, j.USD = settler.Guess(h.Provider, h.Model, s.bytes)
+		var priced bool
+		j.Tokens, j.USD, priced = settler.Guess(h.Provider, h.Model, s.bytes)
+		j.Unpriced = !priced
 	}
 	return j
 }
@@ -146,7 +149,7 @@ func (g *Gateway) figures(orphaned map[pair]int64) *figuresJSON {
 	}
 	f.Net = f.Avoided.USD.Minus(f.Caused.USD)
 	for of, bytes := range orphaned {
-		tokens, cost := g.settler.Guess(of.provider, of.model, bytes)
+		tokens, cost, _ := g.settler.Guess(of.provider, of.model, bytes)
 		f.AtRisk.add(pricing.Sum{}.Add(cost), tokens)
 	}
 	g.settler.Unsettled(func(o settle.Open) {

@@ -38,7 +38,7 @@ func (g *Gateway) cost(h *streamlog.Header, bytes int64) pricing.Picodollars {
 	if g.settler == nil {
 		return 0
 	}
-	_, cost := g.settler.Guess(h.Provider, h.Model, bytes)
+	_, cost, _ := g.settler.Guess(h.Provider, h.Model, bytes)
 	return cost
 }
 
@@ -158,7 +158,7 @@ func (g *Gateway) unsettled(b *board, running map[group]int64) {
 		}
 	}
 	for of, bytes := range running {
-		tokens, cost := g.settler.Guess(of.provider, of.model, bytes)
+		tokens, cost, _ := g.settler.Guess(of.provider, of.model, bytes)
 		add(pair{of.provider, g.label(of.provider, of.model)}, tokens, cost, of.orphan)
 	}
 	g.settler.Unsettled(func(o settle.Open) {

@@ -233,7 +233,7 @@ func TestAuditRefuses(t *testing.T) {
 		{[]string{"--format", "pdf"}, `format "pdf": want table, json, csv, markdown, html`},
 		{[]string{"--incident", "1", "--since", "1h"}, "an incident has its own window"},
 		{[]string{"--incident", "x"}, `incident "x": want its number`},
-		{[]string{"--incident", "7"}, "the books have no incident 7"},
+		{[]string{"--incident", "7"}, `not found: incident 7: the books have none`},
 		{[]string{"--admin-url", "http://127.0.0.1:1"}, "none of the others can be"},
 	} {
 		got := recoup(t, append([]string{"audit", "--data-dir", dir}, c.args...)...)
@@ -396,6 +396,11 @@ func TestIncidentCommands(t *testing.T) {
 	}
 	got := p.command(t, nil, "audit", "--incident", "1", "--format", "markdown")
 	if got.code != 0 || !strings.HasPrefix(got.stdout, "# Incident 1: deploy 4711\n") || !strings.Contains(got.stdout, "No attempts: nothing was broken") {
+		t.Errorf("%+v", got)
+	}
+	// Who has the books alone can't list them, and is told.
+	got = p.command(t, nil, "audit", "--incident", "9", "--data-dir", p.dir)
+	if got.code != exitFailed || !strings.HasSuffix(got.stderr, `the newest in the books: 4 "1", 3 "4711", 2 "earlier", 1 "deploy 4711"`+"\n") {
 		t.Errorf("%+v", got)
 	}
 	// To declare takes the operator's token.

@@ -26,6 +26,7 @@ type watched struct {
 			Model    string
 			Tags     map[string]string
 			Tokens   int64 `json:"output_tokens"`
+			Unpriced bool
 		}
 		Figures *struct {
 			Paid   string               `json:"paid_usd"`
@@ -150,7 +151,7 @@ func TestEvents(t *testing.T) {
 	first := p.chat(t, "k", slow)
 	id := first.Header.Get("Recoup-Stream-Id")
 	overview("it is live", func(w watched) bool {
-		return w.data.Live == 1 && w.data.Orphaned == 0 && w.data.Streams[0].ID == id && w.data.Streams[0].Tags["team"] == "<script>" && w.data.Streams[0].Tokens > 0
+		return w.data.Live == 1 && w.data.Orphaned == 0 && w.data.Streams[0].ID == id && w.data.Streams[0].Tags["team"] == "<script>" && w.data.Streams[0].Tokens > 0 && !w.data.Streams[0].Unpriced
 	})
 	_ = first.Body.Close()
 	happened("break client  ")
@@ -167,6 +168,19 @@ func TestEvents(t *testing.T) {
 		return w.data.Live == 0 && w.data.Figures != nil && w.data.Figures.Paid != "0" &&
 			day.Breaks == 1 && day.Resumed == 1 && day.Net != "0" && day.Net[0] != '-' && w.data.Line.Lately.USD == "0" && day.Since.Equal(w.data.Line.Lately.Since)
 	})
+
+	// What has no price doesn't cost nothing.
+	p.begin(t, "/v1/chat/completions", `{"model":"nobody-knows","stream":true,"messages":[{"role":"user","content":"x"}]}`, map[string]string{
+		"Authorization": "Bearer sk", simulator.ScriptHeader: slow.Header(),
+	})
+	overview("it has no price", func(w watched) bool {
+		return w.data.Live == 1 && w.data.Streams[0].Model == "nobody-knows" && w.data.Streams[0].Tokens > 0 && w.data.Streams[0].Unpriced
+	})
+	if err := sim.WaitStalled(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	sim.Release()
+	overview("it has ended", func(w watched) bool { return w.data.Live == 0 })
 
 	// All have ended when the gateway has, which doesn't wait for them.
 	began := time.Now()

@@ -124,5 +124,38 @@ func (p *program) rootCommand() *cobra.Command {
 		p.pricesCommand(),
 		newSimulateCommand(),
 	)
+	checkArgs(root)
 	return root
+}
+
+// checkArgs has each command say how it is called when its arguments are not that, and a
+// command that is only a group refuse what it doesn't have: it would print its help and
+// exit with 0, and a pipeline not see its slip.
+func checkArgs(group *cobra.Command) {
+	for _, c := range group.Commands() {
+		checkArgs(c)
+		check, want := c.Args, c.UseLine()
+		if !c.Runnable() {
+			check, want = cobra.NoArgs, commandNames(c)
+			c.DisableFlagsInUseLine = true
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+		if check == nil {
+			continue
+		}
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return fmt.Errorf("%w: want %s", err, want)
+			}
+			return nil
+		}
+	}
+}
+
+func commandNames(group *cobra.Command) string {
+	var names []string
+	for _, c := range group.Commands() {
+		names = append(names, c.Name())
+	}
+	return strings.Join(names, ", ")
 }

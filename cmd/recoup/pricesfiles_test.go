@@ -147,10 +147,10 @@ func TestPricesDiff(t *testing.T) {
 func TestPricesLint(t *testing.T) {
 	good := priceFile(t, ourPrices)
 	code, out, _ := prices(t, "lint", good)
-	if code != 0 || !strings.Contains(out, good+":2: gpt-5.5: the book below has batch, flex, long, priority, and this item has not") || !strings.Contains(out, "2 prices, 1 warnings; the price book would be "+pricing.Embedded().Version()+"+") {
+	if code != 0 || !strings.Contains(out, good+":2: gpt-5.5: the book below has batch, flex, long, priority, and this item has not") || !strings.Contains(out, "2 prices, 1 warning; the price book would be "+pricing.Embedded().Version()+"+") {
 		t.Errorf("%d %s", code, out)
 	}
-	if code, _, log := prices(t, "lint", "--strict", good); code != exitFailed || !strings.Contains(log, "1 warnings") {
+	if code, _, log := prices(t, "lint", "--strict", good); code != exitFailed || !strings.Contains(log, "1 warning") {
 		t.Errorf("strict: %d %s", code, log)
 	}
 	bad := priceFile(t, strings.Replace(ourPrices, "web_search: 0.02", "web_search: free", 1))

@@ -49,11 +49,11 @@ func lintPrices(w io.Writer, paths []string, strict bool) error {
 			rows++
 		}
 	}
-	if _, err := fmt.Fprintf(w, "%d prices, %d warnings; the price book would be %s\n", rows, len(warnings), book.Version()); err != nil {
+	if _, err := fmt.Fprintf(w, "%s, %s; the price book would be %s\n", count(int64(rows), "price"), count(int64(len(warnings)), "warning"), book.Version()); err != nil {
 		return err
 	}
 	if strict && len(warnings) > 0 {
-		return fmt.Errorf("prices: %d warnings", len(warnings))
+		return fmt.Errorf("prices: %s", count(int64(len(warnings)), "warning"))
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func TestReconcileBadAnswers(t *testing.T) {
 	}
 
 	// Nothing was billed, and nothing was called: that agrees. The books have a call of today.
-	if did := b.answered(answer{status: 200, body: emptyPage}, "2026-11-23", "2026-11-24"); did.code != 0 || !strings.Contains(did.stdout, "agree, in all 0") {
+	if did := b.answered(answer{status: 200, body: emptyPage}, "2026-11-23", "2026-11-24"); did.code != 0 || !strings.Contains(did.stdout, "agree: neither has anything.\n") {
 		t.Errorf("%+v", did)
 	}
 	b.ahead.Store(int64(26 * time.Hour))

@@ -28,7 +28,7 @@ func signedDollars(s pricing.Sum) string {
 }
 
 func writeReconciled(w io.Writer, r *bucket.Result, post bool) error {
-	fmt.Fprintf(w, "%s, %s to %s (UTC), %s in the books\n\n", r.Provider, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339), count(int64(r.Attempts), "attempt"))
+	fmt.Fprintf(w, "%s, %s to %s (UTC), %s in the books\n\n", r.Provider, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339), count(r.Attempts, "attempt"))
 	t := newTable("", "requests", "input", "output", "$")
 	rightAligned(t, 2, 5)
 	for _, s := range []struct {
@@ -59,16 +59,28 @@ func writeReconciled(w io.Writer, r *bucket.Result, post bool) error {
 	return err
 }
 
+func modelDays(n int) string {
+	if n == 1 {
+		return "1 model and day"
+	}
+	return fmt.Sprintf("%d models and days", n)
+}
+
 func verdict(r *bucket.Result, post bool) string {
-	state := fmt.Sprintf("The books and the bill agree, in all %d models and days.", r.Agreed)
+	state := fmt.Sprintf("The books and the bill agree, on %s.", modelDays(r.Agreed))
+	if r.Agreed == 0 {
+		state = "The books and the bill agree: neither has anything."
+	}
 	if r.State != bucket.Reconciled {
-		state = fmt.Sprintf("Of %d models and days %d differ, by $%s.", len(r.Cells)+r.Agreed, len(r.Cells), r.Adjustment)
+		state = fmt.Sprintf("Of %s %d differ, by $%s.", modelDays(len(r.Cells)+r.Agreed), len(r.Cells), r.Adjustment)
 	}
 	switch {
+	case r.State == bucket.Reconciled && r.Agreed+r.Posted+r.Recorded == 0 && r.Standing.Sign() == 0:
+		return state
 	case post && r.Posted+r.Recorded == 0:
 		return state + " Nothing was posted: the books have it already."
 	case post && r.Posted == 0:
-		return fmt.Sprintf("%s That is in the books now, of %d models and days.", state, r.Recorded)
+		return fmt.Sprintf("%s That is in the books now, of %s.", state, modelDays(r.Recorded))
 	case post:
 		return fmt.Sprintf("%s Posted: %s.", state, count(int64(r.Posted), "adjustment"))
 	case r.State == bucket.Reconciled && r.Standing.Sign() == 0:

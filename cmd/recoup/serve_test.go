@@ -349,7 +349,9 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"serv"}, exitUsage, "recoup: unknown command \"serv\""},
-		{[]string{"serve", "now"}, exitUsage, "recoup: unknown command \"now\" for \"recoup serve\"\n"},
+		{[]string{"serve", "now"}, exitUsage, "recoup: unknown command \"now\" for \"recoup serve\": want recoup serve [flags]\n"},
+		{[]string{"incident", "opne", "deploy"}, exitUsage, "recoup: unknown command \"opne\" for \"recoup incident\": want close, list, open, show\n"},
+		{[]string{"incident", "open"}, exitUsage, "recoup: accepts 1 arg(s), received 0: want recoup incident open NAME [flags]\n"},
 		{[]string{"serve", "--retension=1m"}, exitUsage, "recoup: unknown flag: --retension: did you mean --retention?\n"},
 		{[]string{"serve", "--retention=soon"}, exitUsage, "recoup: the configuration is refused\n--retention: \"soon\" is not a duration"},
 		{[]string{"serve", "--help"}, 0, ""},

@@ -27,8 +27,8 @@ func newSimulateCommand() *cobra.Command {
 		Short: "Run a simulated provider, to try the gateway without a key",
 		Long: `Run a simulated provider, to try the gateway without a key, until SIGTERM or SIGINT.
 
-It speaks OpenAI Chat Completions, Anthropic Messages and Gemini, streamed and not, and
-takes any key. Its own bill is at /simulator/bill, and where OpenAI and Anthropic have the
+It answers the calls that the gateway drains, of OpenAI, Anthropic, Gemini, Cohere and
+Bedrock, streamed and not, and takes any key. Its own bill is at /simulator/bill, and where OpenAI and Anthropic have the
 reports of usage and costs, so that recoup reconcile can be tried.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -176,7 +176,7 @@ func writeProof(w io.Writer, p *proof.Proof, format string) error {
 	u := p.Usage
 	b.line("  usage       %s read again from the answers, %s estimated since nothing was reported, %s unread", count(int64(u.Reread), "attempt"),
 		humanize.Comma(int64(u.Estimated)), humanize.Comma(int64(u.Unread)))
-	b.line("              %s can't be reproduced any more: their content has expired", count(int64(u.Gone), "attempt"))
+	b.line("              %s can't be reproduced any more: the content has expired", count(int64(u.Gone), "attempt"))
 	b.line("  head        %d %s", l.Head, l.Hash)
 	return b.err
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -83,12 +84,28 @@ func Query(books *ledger.Ledger, a Asked, now time.Time) (q report.Query, err er
 	}
 	n, err := strconv.Atoi(a.Incident)
 	if err != nil {
-		return q, fmt.Errorf("%w: incident %q: want its number", report.ErrInvalid, a.Incident)
+		return q, fmt.Errorf("%w: incident %q: want its number, as recoup incident list has it", report.ErrInvalid, a.Incident)
 	}
 	i, err := books.Incident(n)
 	if errors.Is(err, ledger.ErrNotFound) {
-		return q, fmt.Errorf("%w: the books have no incident %d", err, n)
+		return q, fmt.Errorf("%w: %s", err, newestIncidents(books))
 	}
 	q.Incident = &i
 	return q, err
+}
+
+// newestIncidents says which there are, for who has the books of a gateway that is gone
+// and can't ask it.
+func newestIncidents(books *ledger.Ledger) string {
+	const shown = 10
+	var all []string
+	err := books.Incidents(context.Background(), func(i ledger.Incident) error {
+		all = append(all, fmt.Sprintf("%d %q", i.Number, i.Name))
+		return nil
+	})
+	if err != nil || len(all) == 0 {
+		return "the books have none"
+	}
+	slices.Reverse(all)
+	return "the newest in the books: " + strings.Join(all[:min(len(all), shown)], ", ")
 }

@@ -46,11 +46,12 @@ func (d *densities) get(label string) float64 {
 
 // Guess is about how many output tokens an answer that is under way has cost so
 // far, and how much money, by its bytes. Input is not in it.
-func (s *Settler) Guess(provider, model string, bytes int64) (tokens int64, cost pricing.Picodollars) {
+func (s *Settler) Guess(provider, model string, bytes int64) (tokens int64, cost pricing.Picodollars, priced bool) {
 	tokens = int64(float64(bytes) * s.densities.get(s.Label(provider, model)))
 	rates, _ := s.book.Load().Rates(pricing.Query{Provider: provider, Model: model, At: s.now()})
-	if rate, ok := rates.Of(token.Output); ok {
+	rate, priced := rates.Of(token.Output)
+	if priced {
 		cost, _ = rate.Times(tokens) // what doesn't fit is nothing that could be at risk
 	}
-	return tokens, cost
+	return tokens, cost, priced
 }

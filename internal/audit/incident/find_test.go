@@ -54,13 +54,18 @@ func TestFind(t *testing.T) {
 			s.open(18, 1, "openai")
 			s.breaks(18, "client", 0)
 		}, "client_deploy : 18 of 18 open streams broke within 100ms"},
+		{"of several callers, of one of whom all", func(s *scene) {
+			s.open(20, 1, "openai")
+			s.open(20, 2, "openai")
+			s.breaks(32, "client", time.Second)
+		}, "client_deploy : 32 of 40 open streams broke within 300ms"},
 		{"of one caller among many", func(s *scene) {
 			for caller := range 10 {
 				s.open(20, caller+2, "openai")
 			}
 			s.open(12, 1, "openai")
 			s.breaks(12, "client", slow)
-		}, "client_deploy : 12 of 12 open streams broke within 1.1s"},
+		}, "client_deploy : 12 of 12 open streams of one caller broke within 1.1s"},
 		{"of agents that have a key each", func(s *scene) {
 			for caller := range 16 {
 				s.open(1, caller, "openai")
@@ -138,7 +143,7 @@ func TestFind(t *testing.T) {
 			s.breaks(10, ledger.Upstream, slow)
 			s.open(12, 2, "groq")
 			s.breaks(11, "client", slow)
-		}, "network : 11 of 12 open streams broke within 1s; openai failed 10 of 10 streams within 900ms"},
+		}, "network : 11 of 22 open streams broke within 1s; openai failed 10 of 10 streams within 900ms"},
 		{"two providers at once", func(s *scene) {
 			s.open(10, 1, "openai")
 			s.breaks(10, ledger.Upstream, slow)

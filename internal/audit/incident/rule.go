@@ -191,12 +191,12 @@ func (c *clusters) found(window []moment) (f Found, ok bool) {
 	default:
 		return f, false // who reads slowly does so alone
 	}
-	broke, of := c.share(window)
+	broke, of, whose := c.share(window)
 	// An agent that gives up early and asks again breaks many, one after the other.
 	if broke < c.Streams || of == 0 || 100*broke < c.Share*of {
 		return f, false
 	}
-	f.Why = fmt.Sprintf("%d of %d open streams broke within %v", broke, of, took)
+	f.Why = fmt.Sprintf("%d of %d open streams%s broke within %v", broke, of, whose, took)
 	if c.cause == ledger.Upstream {
 		f.Why = fmt.Sprintf("%s failed %d of %d streams within %v", c.provider, broke, of, took)
 	}
@@ -228,12 +228,12 @@ func (c *clusters) unusual(first, n int) bool {
 	return int64(n)*windows >= int64(c.Times)*int64(usual)
 }
 
-// share is how many broke, of how many: of the caller for whom that is most, if it has
-// as many as it takes, else of all.
-func (c *clusters) share(window []moment) (broke, of int) {
+// share is how many broke, of how many, and whose these are: of all, if that is enough,
+// else of the caller for whom it is most, if it has as many as it takes.
+func (c *clusters) share(window []moment) (broke, of int, whose string) {
 	start, end := window[0].at, window[len(window)-1].at
 	if c.cause == ledger.Upstream {
-		return len(window), c.open.during(c.provider, start, end)
+		return len(window), c.open.during(c.provider, start, end), ""
 	}
 	mine := map[ledger.ID]int{}
 	for _, m := range window {
@@ -243,10 +243,13 @@ func (c *clusters) share(window []moment) (broke, of int) {
 		}
 	}
 	of = c.open.at(ledger.ID{}, start)
+	if of > 0 && 100*broke >= c.Share*of {
+		return broke, of, ""
+	}
 	for p, n := range mine {
 		if own := c.open.at(p, start); n >= c.Streams && own > 0 && n*of > broke*own {
-			broke, of = n, own
+			broke, of, whose = n, own, " of one caller"
 		}
 	}
-	return broke, of
+	return broke, of, whose
 }

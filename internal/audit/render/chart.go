@@ -201,7 +201,7 @@ func causeBars(r *report.Report) *bars {
 	var all []bar
 	for _, g := range r.ByCause {
 		if g.Cost.Point.Sign() > 0 {
-			all = append(all, bar{Name: causeWords(g.Key[0]), amount: g.Cost.Point, parts: []barPart{
+			all = append(all, bar{Name: causeWords(g.Key[0]) + unpricedMark(&g.Figures), amount: g.Cost.Point, parts: []barPart{
 				{g.Unusable.USD, "unusable", "unusable"}, {g.NeverReceived.USD, "lost", "never received"},
 			}})
 		}
@@ -212,7 +212,7 @@ func causeBars(r *report.Report) *bars {
 func modelBars(r *report.Report) *bars {
 	var all []bar
 	for _, g := range r.ByModel {
-		all = append(all, bar{Name: clean(g.Key[0]) + mark(report.ByModel, g.Key[0], r), amount: g.Paid.Point, parts: []barPart{
+		all = append(all, bar{Name: clean(g.Key[0]) + mark(report.ByModel, g.Key[0], r) + unpricedMark(&g.Figures), amount: g.Paid.Point, parts: []barPart{
 			{g.Delivered.OutputUSD, "delivered", "delivered"}, {g.Open.OutputUSD, "pending", "pending"}, {g.Unusable.OutputUSD, "unusable", "unusable"},
 			{g.NeverReceived.OutputUSD, "lost", "never received"}, {g.Input.USD, "input", "input"},
 		}})

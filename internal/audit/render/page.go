@@ -95,14 +95,25 @@ func names(r *report.Report) (all []string) {
 	return all
 }
 
+// period is from when to when; books without an attempt leave what wasn't asked for open.
+func period(r *report.Report) string {
+	since, until := r.Window.Since, r.Window.Until
+	switch {
+	case r.Incident != nil && until.IsZero():
+		return fmt.Sprintf("From %s to now (it is open)", stamp(since))
+	case since.IsZero() && until.IsZero():
+		return "All there is"
+	case since.IsZero():
+		return "Until " + stamp(until)
+	case until.IsZero():
+		return fmt.Sprintf("From %s on", stamp(since))
+	}
+	return fmt.Sprintf("From %s to %s", stamp(since), stamp(until))
+}
+
 // headline says what the report is of.
 func headline(r *report.Report) []string {
-	w := r.Window
-	until := stamp(w.Until)
-	if r.Incident != nil && w.Until.IsZero() {
-		until = "now: it is open"
-	}
-	lines := []string{fmt.Sprintf("From %s to %s: %s.", stamp(w.Since), until, w.Rule)}
+	lines := []string{fmt.Sprintf("%s: %s.", period(r), r.Window.Rule)}
 	if r.Summarised != nil {
 		lines = append(lines, missing(r.Summarised))
 	}
@@ -112,7 +123,7 @@ func headline(r *report.Report) []string {
 	}
 	how := "Declared."
 	if i.Found {
-		how = fmt.Sprintf("Found by itself; likely cause: %s. %s", kindWords(i.Kind, i.Provider), clean2(i.Why))
+		how = fmt.Sprintf("Found by itself; likely cause: %s. %s.", kindWords(i.Kind, i.Provider), clean2(i.Why))
 	} else if i.Kind != "" {
 		how = "Declared as " + kindWords(i.Kind, i.Provider) + "."
 	}
@@ -181,7 +192,7 @@ func summary(r *report.Report) section {
 	rows = append(rows, []cell{word("  + input"), money(t.Input.USD), none(), word(fmt.Sprintf("%s input tokens", count(t.Input.Tokens).text))})
 	lead := fmt.Sprintf("%s; %s broken off; %s resumed.", plural(t.Attempts, "attempt"), count(t.Broken).text, count(t.Resumed).text)
 	if t.Attempts == 0 {
-		lead = "No attempts: nothing was broken in this time, or nothing was asked for."
+		lead = "No attempts: nothing was broken in this time."
 		if r.Incident == nil {
 			lead = "No attempts in this window."
 		}
@@ -221,7 +232,7 @@ func kinds(all []report.Named) string {
 func certainty(r *report.Report) section {
 	c, b := &r.Certain, &r.Bills
 	rows := [][]cell{
-		{word("Reported or billed by providers"), word(fmt.Sprintf("%s of what was paid: %s", percent(c.ReportedShare), dollars(c.Reported.USD)))},
+		{word("Reported or billed by providers"), word(ofPaid(c.ReportedShare, &c.Reported))},
 		{word("Estimated"), word(estimated(c))},
 		{word("Reconciled with a bill"), word(reconciled(b))},
 		{word("Unexplained: bills less books"), word(unexplained(b))},
@@ -235,8 +246,15 @@ func certainty(r *report.Report) section {
 		grid: &grid{caption: "Evidence and coverage", columns: []string{"question", "answer"}, words: 2, rows: rows}}
 }
 
+func ofPaid(share string, a *report.Money) string {
+	if share == "" {
+		return "–"
+	}
+	return fmt.Sprintf("%s of what was paid: %s", percent(share), dollars(a.USD))
+}
+
 func estimated(c *report.Certainty) string {
-	s := fmt.Sprintf("%s of what was paid: %s", percent(c.EstimatedShare), dollars(c.Estimated.USD))
+	s := ofPaid(c.EstimatedShare, &c.Estimated)
 	if !c.Paid.Exact() {
 		s += fmt.Sprintf("; all together was paid between %s and %s", dollars(c.Paid.Low), dollars(c.Paid.High))
 	}

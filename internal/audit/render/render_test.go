@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/recoup-gateway/recoup/internal/audit/render"
 	"github.com/recoup-gateway/recoup/internal/audit/report"
@@ -179,14 +180,40 @@ func TestBillsAreShown(t *testing.T) {
 	}
 }
 
+// A window that the books leave open has no dash for an end.
+func TestPeriod(t *testing.T) {
+	day := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		since, until time.Time
+		incident     *report.Incident
+		want         string
+	}{
+		{day, day.Add(time.Hour), nil, "From 2026-11-23 00:00:00 UTC to 2026-11-23 01:00:00 UTC: calls."},
+		{day, time.Time{}, nil, "From 2026-11-23 00:00:00 UTC on: calls."},
+		{time.Time{}, day, nil, "Until 2026-11-23 00:00:00 UTC: calls."},
+		{time.Time{}, time.Time{}, nil, "All there is: calls."},
+		{day, time.Time{}, &report.Incident{State: report.Open}, "From 2026-11-23 00:00:00 UTC to now (it is open): calls."},
+	} {
+		r := *reports(t)["window"]
+		r.Window, r.Incident = report.Window{Since: c.since, Until: c.until, Rule: "calls"}, c.incident
+		out := rendered(t, &r, "markdown")
+		if !strings.Contains(out, "\n"+c.want+"\n") {
+			t.Errorf("no %q in\n%s", c.want, out[:min(len(out), 400)])
+		}
+	}
+}
+
 // What has no price doesn't look as if it had cost nothing.
 func TestUnpricedIsMarked(t *testing.T) {
 	r := reports(t)["window"]
 	r.ByModel[1].Unpriced = 3
 	model := r.ByModel[1].Key[0]
-	for _, format := range []string{"markdown", "html", "table"} {
+	for format, marks := range map[string]int{"markdown": 1, "html": 3, "table": 1} { // of HTML a bar has it, and its title
 		out := rendered(t, r, format)
-		if strings.Count(out, model+" †") != 1 || strings.Count(out, "† Has attempts without a price") != 1 {
+		if format == "table" && strings.Contains(out, " \n") {
+			t.Error("a line of the table's ends in a blank")
+		}
+		if strings.Count(out, model+" †") != marks || strings.Count(out, "† Has attempts without a price") != 1 {
 			t.Errorf("%s: no mark behind %s, or too many", format, model)
 		}
 	}

@@ -53,10 +53,8 @@ func groups(id, title string, keys []string, all []report.Group, r *report.Repor
 			}
 			row = append(row, word(keyWords(dims[j], v)+mark(dims[j], v, r)))
 		}
-		if all[i].Unpriced > 0 {
-			row[len(row)-1].text += " †"
-			unpriced = true
-		}
+		row[len(row)-1].text += unpricedMark(&all[i].Figures)
+		unpriced = unpriced || all[i].Unpriced > 0
 		g.rows = append(g.rows, append(row, figures(&all[i].Figures)...))
 	}
 	g.total = []cell{word("all")}
@@ -87,6 +85,14 @@ const placeholderNote = "* A placeholder, not a published price."
 func mark(d report.Dimension, v string, r *report.Report) string {
 	if d == report.ByModel && slices.Contains(r.Placeholders, v) {
 		return " *"
+	}
+	return ""
+}
+
+// unpricedMark is behind a group of which money is missing.
+func unpricedMark(f *report.Figures) string {
+	if f.Unpriced > 0 {
+		return " †"
 	}
 	return ""
 }

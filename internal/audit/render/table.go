@@ -25,25 +25,34 @@ func writeTable(w io.Writer, r *report.Report, o Options) error {
 	}
 	heading(p.title)
 	for _, line := range p.subtitle {
-		b.WriteString(text.WrapSoft(line, 100) + "\n")
+		b.WriteString(wrapped(line))
 	}
 	for _, s := range p.sections {
 		b.WriteByte('\n')
 		heading(s.title)
 		if s.lead != "" {
-			b.WriteString(text.WrapSoft(s.lead, 100) + "\n")
+			b.WriteString(wrapped(s.lead))
 		}
 		if s.grid != nil {
 			b.WriteString(drawn(s.grid) + "\n")
 		}
 		for _, n := range s.notes {
-			b.WriteString(text.WrapSoft(n, 100) + "\n")
+			b.WriteString(wrapped(n))
 		}
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("audit: print: %w", err)
 	}
 	return nil
+}
+
+// wrapped is a text in lines without the blanks that fill them up.
+func wrapped(s string) string {
+	var b strings.Builder
+	for line := range strings.SplitSeq(text.WrapSoft(s, 100), "\n") {
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
 }
 
 func drawn(g *grid) string {

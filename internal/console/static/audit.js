@@ -1,6 +1,6 @@
 // Incidents, and the audit of one or of a day.
 import { guarded, linkButton } from "./dialogs.js";
-import { byId, el, fill, none, setText, short, stamp, tags } from "./dom.js";
+import { byId, el, fill, none, plural, setText, short, stamp, tags } from "./dom.js";
 import { getJSON, getText } from "./gateway.js";
 import { openStory } from "./story.js";
 
@@ -17,14 +17,19 @@ function update(tr, i) {
   const state = tr.cells[1].firstChild;
   state.className = `state ${i.state}`;
   setText(state, i.state);
-  setText(tr.cells[3], i.end ? stamp(i.end) : "it goes on");
+  setText(tr.cells[3], i.end ? stamp(i.end) : "it\u00a0goes\u00a0on");
 }
+
+const shown = 100; // incidents, the newest
 
 export async function loadIncidents() {
   const { incidents } = await getJSON("/api/v1/incidents");
   incidents.sort((a, b) => b.id - a.id);
-  fill(byId("incidents"), incidents.slice(0, 100), (i) => String(i.id), row, update);
+  fill(byId("incidents"), incidents.slice(0, shown), (i) => String(i.id), row, update);
   none("incidents", incidents.length === 0);
+  const more = byId("incidents-more");
+  more.hidden = incidents.length <= shown;
+  setText(more, `${plural(incidents.length - shown, "older incident")} not shown: recoup incident list has all.`);
 }
 
 let asked = ""; // the query whose audit is shown

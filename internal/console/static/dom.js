@@ -100,17 +100,10 @@ export function duration(seconds) {
   return `${Math.floor(s / 3600)}\u00a0h ${Math.floor((s % 3600) / 60)}\u00a0min`;
 }
 
-const pad = (n) => String(n).padStart(2, "0");
+// Times are UTC, as in audits, in names of incidents and on the command line.
+export const clock = (at) => new Date(at).toISOString().slice(11, 19);
 
-export function clock(at) {
-  const d = new Date(at);
-  return `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`;
-}
-
-export function stamp(at) {
-  const d = new Date(at);
-  return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${clock(at)}`;
-}
+export const stamp = (at) => new Date(at).toISOString().slice(0, 19).replace("T", " ");
 
 // mark is a square of a colour, in a legend.
 export const mark = (name) => el("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, el("rect", { width: 10, height: 10, class: `fill-${name}` }));

@@ -9,7 +9,7 @@ const seconds = (span) => (now() - new Date(span.since)) / 1000;
 
 // over says what time a figure is of: all of its window, or what the gateway remembers.
 function over(span) {
-  if (seconds(span) < span.window_seconds) return `since ${clock(span.since)}`;
+  if (seconds(span) < span.window_seconds) return `since ${clock(span.since)} UTC`;
   if (span.window_seconds > 3600) return `last ${span.window_seconds / 3600} h`;
   return `last ${Math.round(seconds(span) / 6) / 10} min`; // totals are remembered by the minute, so it is up to one more
 }

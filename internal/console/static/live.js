@@ -62,8 +62,9 @@ function updateStream(row, s) {
   state.className = `state ${name}`;
   setText(state, name);
   setText(row.cells[3], count(s.output_tokens));
-  setText(row.cells[4], money(s.usd));
-  setText(row.cells[5], s.orphaned ? money(s.usd) : "–");
+  const cost = s.unpriced ? "unpriced" : money(s.usd);
+  setText(row.cells[4], cost);
+  setText(row.cells[5], s.orphaned ? cost : "–");
 }
 
 function showStreams(o) {
@@ -85,7 +86,7 @@ let happenings = [];
 function happenedRow(h) {
   const what = h.what === "end" ? h.state : h.what;
   const why = h.what === "resume" ? `${via[h.via] ?? h.via}${h.gap_seconds ? `, after ${duration(h.gap_seconds)}` : ""}` : (h.what === "break" ? leftBecause : stoppedBecause)[h.cause] ?? h.cause ?? "";
-  return el("tr", { class: "new", role: "row" }, el("td", { class: "t", role: "cell" }, el("time", { datetime: h.at, title: stamp(h.at) }, clock(h.at))),
+  return el("tr", { class: "new", role: "row" }, el("td", { class: "t", role: "cell" }, el("time", { datetime: h.at, title: `${stamp(h.at)} UTC` }, clock(h.at))),
     el("td", { role: "cell" }, el("span", { class: `state ${what}` }, what)), named(h, h.stream), el("td", { role: "cell" }, why));
 }
 

@@ -28,7 +28,7 @@ function lost(text) {
   if (latest) asOf = clock(now());
   latest = null;
   chart.gap();
-  connection(asOf === "" ? text : `${text} This is as of ${asOf}.`, "lost");
+  connection(asOf === "" ? text : `${text} This is as of ${asOf} UTC.`, "lost");
 }
 
 const on = {

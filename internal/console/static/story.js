@@ -44,22 +44,23 @@ function inBooks(books) {
     el("caption", { class: "unseen" }, "Tokens and money of this stream"),
     el("thead", {}, el("tr", {}, ...["what", "basis or cause"].map((t) => el("th", { scope: "col" }, t)), ...["tokens", "US dollars"].map((t) => el("th", { scope: "col", class: "n" }, t)))),
     el("tbody", {}, ...rows),
-    el("tfoot", {}, row("bill", books.settled ? "" : "so far", "", books.bill_usd)))];
+    el("tfoot", {}, row("bill", books.settled ? "" : "so far", "", books.bill_usd))),
+  ...(books.price.unpriced ? [el("p", { class: "note" }, `Some or all of it is unpriced (${books.price.unpriced}): it costs more than that.`)] : [])];
 }
 
 function draw(s) {
   latest = s;
   byId("story-title").textContent = `Stream ${s.id}`;
   byId("story-cancel").hidden = s.state !== "streaming";
-  const facts = [["State", s.kept ? s.state : "in the books only: its answer is no longer kept"], ["Model", el("bdi", {}, s.model || "unknown model"), ` at ${s.provider}`], ["Accepted", stamp(s.accepted)]];
-  if (s.ended) facts.push(["Ended", `${stamp(s.ended)}, after ${duration((new Date(s.ended) - new Date(s.accepted)) / 1000)}`]);
+  const facts = [["State", s.kept ? s.state : "in the books only: its answer is no longer kept"], ["Model", el("bdi", {}, s.model || "unknown model"), ` at ${s.provider}`], ["Accepted", `${stamp(s.accepted)} UTC`]];
+  if (s.ended) facts.push(["Ended", `${stamp(s.ended)} UTC, after ${duration((new Date(s.ended) - new Date(s.accepted)) / 1000)}`]);
   if (s.events) facts.push(["Stored", plural(s.events, "event")]);
   const list = el("dl", { class: "facts" }, ...facts.flatMap(([name, ...text]) => [el("dt", {}, name), el("dd", {}, ...text)]));
   const own = tags(s.tags);
   if (own.length > 0) list.append(el("dt", {}, "Tags"), el("dd", {}, ...own));
   byId("story-body").replaceChildren(list, el("h3", {}, "What happened"), el("ol", { class: "told" }, ...s.story.map((c) => {
     const [text, kind] = told(c);
-    return el("li", { class: kind }, el("time", { datetime: c.at, title: stamp(c.at) }, clock(c.at)), text);
+    return el("li", { class: kind }, el("time", { datetime: c.at, title: `${stamp(c.at)} UTC` }, clock(c.at)), text);
   })), ...inBooks(s.books));
 }
 
