@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,22 +46,24 @@ func newTracedSite(t *testing.T, opts ...option) (*site, recorded) {
 	return s, r
 }
 
-// named returns the ended span of that name, of which there must be one. It may take
-// a moment: a client can be gone before the drain has noted how the attempt ended.
+// named returns the ended span of that name, of which there must be one.
 func (r recorded) named(name string) sdktrace.ReadOnlySpan {
 	r.t.Helper()
+	return r.ofName(name, 1)[0]
+}
+
+// ofName returns the n ended spans of that name. It may take a moment: a client can be
+// gone before the drain has noted how the attempt ended, or a handler has returned.
+func (r recorded) ofName(name string, n int) []sdktrace.ReadOnlySpan {
+	r.t.Helper()
 	var found []sdktrace.ReadOnlySpan
-	for patience := time.Now().Add(20 * time.Second); len(found) == 0 && time.Now().Before(patience); r.site.gateway.SettleForTest() {
-		for _, s := range r.Ended() {
-			if s.Name() == name {
-				found = append(found, s)
-			}
-		}
+	for patience := time.Now().Add(20 * time.Second); len(found) < n && time.Now().Before(patience); r.site.gateway.SettleForTest() {
+		found = slices.DeleteFunc(r.Ended(), func(s sdktrace.ReadOnlySpan) bool { return s.Name() != name })
 	}
-	if len(found) != 1 {
-		r.t.Fatalf("%d spans %q among %s", len(found), name, r)
+	if len(found) != n {
+		r.t.Fatalf("%d spans %q among %s, want %d", len(found), name, r, n)
 	}
-	return found[0]
+	return found
 }
 
 func (r recorded) String() string {

@@ -84,8 +84,10 @@ func mayEnd(event string, ends func(map[string]any) bool) bool {
 	if strings.HasPrefix(text, "[DONE") || !json.Valid([]byte(text)) {
 		return true // a control character, or a number: the scanner looks at the structure alone
 	}
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber() // 1e700 is one
 	var v map[string]any
-	return json.Unmarshal([]byte(text), &v) == nil && ends(v)
+	return d.Decode(&v) == nil && ends(v)
 }
 
 func typed(member string, names ...string) func(map[string]any) bool {
