@@ -113,10 +113,11 @@ func writeRepriced(w io.Writer, r reprice.Result, post bool) error {
 	case post:
 		end = fmt.Sprintf("posted as price variance, in %s", count(int64(r.Posted), "revision"))
 	}
-	_, err := fmt.Fprintf(w, "difference $%s: %s\n", r.Difference, end)
+	last := fmt.Sprintf("difference $%s: %s\n", r.Difference, end)
 	if len(r.Again) > 0 && post {
-		_, err = fmt.Fprintf(w, "bills were compared before that, %s: until they are compared again (recoup reconcile), what is unexplained there is what was beyond the prices before\n", repricedDays(r.Again))
+		last += fmt.Sprintf("bills were compared before that, %s: until they are compared again (recoup reconcile), what is unexplained there is what was beyond the prices before\n", repricedDays(r.Again))
 	}
+	_, err := io.WriteString(w, last)
 	return err
 }
 

@@ -103,7 +103,10 @@ func newestIncidents(books *ledger.Ledger) string {
 		all = append(all, fmt.Sprintf("%d %q", i.Number, i.Name))
 		return nil
 	})
-	if err != nil || len(all) == 0 {
+	if err != nil {
+		return "and which there are can't be read: " + err.Error()
+	}
+	if len(all) == 0 {
 		return "the books have none"
 	}
 	slices.Reverse(all)
